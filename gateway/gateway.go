@@ -47,11 +47,11 @@ func (g *Gateway) Run(ctx context.Context) error { panic("not yet") }
 // Ready is closed when the queue has been read from the store and sending has begun.
 func (g *Gateway) Ready() <-chan struct{} { panic("not yet") }
 
-func (g *Gateway) Enqueue(tx store.Txn, now time.Time, m New) (Message, error) { panic("not yet") }
-func (g *Gateway) Cancel(tx store.Txn, now time.Time, id string) error         { panic("not yet") }
-func (g *Gateway) Lookup(tx store.Txn, id string) (Message, error)             { panic("not yet") }
-func (g *Gateway) Emit(tx store.Txn, now time.Time, e Event) error             { panic("not yet") }
-func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error     { panic("not yet") }
+func (g *Gateway) Enqueue(tx store.Txn, now time.Time, m Draft) (Message, error) { panic("not yet") }
+func (g *Gateway) Cancel(tx store.Txn, now time.Time, id string) error           { panic("not yet") }
+func (g *Gateway) Lookup(tx store.Txn, id string) (Message, error)               { panic("not yet") }
+func (g *Gateway) Emit(tx store.Txn, now time.Time, e Event) error               { panic("not yet") }
+func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error       { panic("not yet") }
 
 // Filter chooses messages; newest first.
 type Filter struct {

@@ -66,8 +66,8 @@ const (
 	Keep       Uncertainty = "keep"        // never
 )
 
-// New is a message to be enqueued.
-type New struct {
+// Draft is a message to be enqueued.
+type Draft struct {
 	To       string // E.164
 	Country  string // ISO 3166 alpha-2 of To, for conversion and metrics; empty: unknown
 	Kind     Kind

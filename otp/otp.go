@@ -29,7 +29,7 @@ const (
 type Outbox interface {
 	// Enqueue queues m; it wakes the queue when the transaction commits. A *gateway.CapacityError or
 	// gateway.ErrStorageLow refuses it, and the whole transaction should be given up.
-	Enqueue(tx store.Txn, now time.Time, m gateway.New) (gateway.Message, error)
+	Enqueue(tx store.Txn, now time.Time, m gateway.Draft) (gateway.Message, error)
 	// Cancel ends a queued message; one that is already with a modem is left alone (gateway.ErrTooLate).
 	Cancel(tx store.Txn, now time.Time, id string) error
 	// Lookup returns a message.
