@@ -1,0 +1,215 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// maxPending bounds what waits to be written: a modem whose host does not read drops what it has to say.
+const maxPending = 256 << 10
+
+// session is one connection to the modem's port.
+type session struct {
+	rw  io.ReadWriter
+	out outbox
+
+	mu        sync.Mutex // guards unplugged
+	unplugged bool
+}
+
+// outbox holds what the modem has said and the port has not yet taken.
+type outbox struct {
+	mu      sync.Mutex // guards the fields below
+	chunks  []chunk
+	size    int
+	ended   bool
+	changed chan struct{} // holds one token when chunks or ended changed
+	gone    chan struct{} // closed with ended: ends a slow write
+}
+
+// chunk is bytes to write, each after a pause (zero: all at once).
+type chunk struct {
+	data  []byte
+	pause time.Duration
+}
+
+func newSession(rw io.ReadWriter) *session {
+	return &session{rw: rw, out: outbox{changed: make(chan struct{}, 1), gone: make(chan struct{})}}
+}
+
+func (o *outbox) put(c chunk) {
+	o.mu.Lock()
+	if !o.ended && o.size+len(c.data) <= maxPending {
+		o.chunks = append(o.chunks, c)
+		o.size += len(c.data)
+	}
+	o.mu.Unlock()
+	o.signal()
+}
+
+func (o *outbox) end() {
+	o.mu.Lock()
+	if !o.ended {
+		o.ended = true
+		close(o.gone)
+	}
+	o.mu.Unlock()
+	o.signal()
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outbox) take() (chunks []chunk, ended bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	chunks, o.chunks, o.size = o.chunks, nil, 0
+	return chunks, o.ended
+}
+
+// drain writes until the session ends. A write that fails ends it too: the reader learns the same from the port.
+func (o *outbox) drain(w io.Writer) {
+	for {
+		chunks, ended := o.take()
+		if ended {
+			return
+		}
+		if len(chunks) == 0 {
+			<-o.changed
+			continue
+		}
+		for _, c := range join(chunks) {
+			if err := c.write(w, o.gone); err != nil {
+				o.end()
+				return
+			}
+		}
+	}
+}
+
+// join glues neighbours that go at full speed, so that an answer is one write.
+func join(chunks []chunk) []chunk {
+	var out []chunk
+	for _, c := range chunks {
+		if n := len(out); n > 0 && out[n-1].pause == 0 && c.pause == 0 {
+			out[n-1].data = append(out[n-1].data, c.data...)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func (c chunk) write(w io.Writer, gone <-chan struct{}) error {
+	if c.pause == 0 {
+		_, err := w.Write(c.data)
+		return err
+	}
+	tick := time.NewTicker(c.pause)
+	defer tick.Stop()
+	for i := range c.data {
+		select {
+		case <-tick.C:
+		case <-gone:
+			return io.ErrClosedPipe
+		}
+		if _, err := w.Write(c.data[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interrupt ends the session: pending reads and writes return.
+func (s *session) interrupt() {
+	s.out.end()
+	if d, ok := s.rw.(interface{ SetDeadline(time.Time) error }); ok && d.SetDeadline(time.Unix(1, 0)) == nil {
+		return
+	}
+	if c, ok := s.rw.(io.Closer); ok {
+		_ = c.Close() // the port is being given up
+	}
+}
+
+// unplug ends the session as a pulled plug does: the other side sees a hang-up.
+func (s *session) unplug() {
+	s.mu.Lock()
+	s.unplugged = true
+	s.mu.Unlock()
+	s.interrupt()
+	if c, ok := s.rw.(io.Closer); ok {
+		_ = c.Close() // as above
+	}
+}
+
+// verdict turns what ended the reading into Serve's answer.
+func (s *session) verdict(ctx context.Context, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.unplugged:
+		return ErrUnplugged
+	case ctx.Err() != nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), s.ended():
+		return nil
+	}
+	return err
+}
+
+func (s *session) ended() bool {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return s.out.ended
+}
+
+func (m *Modem) connect(rw io.ReadWriter) (*session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return nil, ErrClosed
+	case m.back != nil:
+		if c, ok := rw.(io.Closer); ok {
+			_ = c.Close() // nobody is there
+		}
+		return nil, ErrUnplugged
+	case m.sess != nil:
+		return nil, ErrBusy
+	}
+	m.sess = newSession(rw)
+	if d, ok := rw.(interface{ SetDeadline(time.Time) error }); ok {
+		_ = d.SetDeadline(time.Time{}) // what cannot have deadlines is closed instead
+	}
+	return m.sess, nil
+}
+
+func (m *Modem) disconnect(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sess == s {
+		m.sess = nil
+		m.at.hangUp()
+	}
+}
+
+// read feeds the interpreter until the port ends.
+func (m *Modem) read(r io.Reader, s *session) error {
+	buf := make([]byte, 4096)
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			m.mu.Lock()
+			m.feed(buf[:n])
+			m.mu.Unlock()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
