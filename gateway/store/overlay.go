@@ -1,0 +1,215 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxKey bounds a key's length, well below the engines' own limits.
+const maxKey = 512
+
+// ErrTooBig means that one transaction writes more than the engine can commit at once. Nothing was changed.
+var ErrTooBig = errors.New("transaction is too big: split it")
+
+// ErrReadOnly is returned by Set and Delete inside View.
+var ErrReadOnly = errors.New("transaction is read only: use Update")
+
+// record is a value and the time after which it may be collected.
+type record struct {
+	value   []byte
+	collect time.Time
+	deleted bool // in a layer: hides what lies below
+}
+
+// reader reads a committed state.
+type reader interface {
+	get(key string) (record, error) // ErrNotFound
+	// scan calls f in r's order until it returns false. The value may be kept. A record that does not open is an error.
+	scan(r Range, f func(key string, rec record) bool) error
+}
+
+// layer is a set of writes above a reader.
+type layer map[string]record
+
+// txn is the Txn of every engine: writes of its own above those of earlier functions of the same batch (pending), above
+// the committed state.
+type txn struct {
+	own      layer
+	pending  layer // nil in a View
+	base     reader
+	readOnly bool
+	done     []func(committed bool)
+}
+
+var _ Txn = (*txn)(nil)
+
+func (t *txn) lookup(key string) (record, error) {
+	for _, l := range []layer{t.own, t.pending} {
+		if rec, ok := l[key]; ok {
+			if rec.deleted {
+				return record{}, ErrNotFound
+			}
+			rec.value = bytes.Clone(rec.value)
+			return rec, nil
+		}
+	}
+	return t.base.get(key)
+}
+
+// Get implements Txn.
+func (t *txn) Get(key string) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	rec, err := t.lookup(key)
+	return rec.value, err
+}
+
+// Set implements Txn.
+func (t *txn) Set(key string, value []byte, collect time.Time) error {
+	rec := record{value: bytes.Clone(value), collect: collect}
+	if rec.value == nil {
+		rec.value = []byte{}
+	}
+	return t.put(key, rec)
+}
+
+// Delete implements Txn.
+func (t *txn) Delete(key string) error { return t.put(key, record{deleted: true}) }
+
+func (t *txn) put(key string, rec record) error {
+	if t.readOnly {
+		return ErrReadOnly
+	}
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if t.own == nil {
+		t.own = layer{}
+	}
+	t.own[key] = rec
+	return nil
+}
+
+// OnDone implements Txn.
+func (t *txn) OnDone(f func(committed bool)) { t.done = append(t.done, f) }
+
+// Scan implements Txn. It walks the state as it is when Scan is called: what f writes is not met.
+func (t *txn) Scan(r Range, f func(key string, value []byte) bool) error {
+	if r.From != "" && !strings.HasPrefix(r.From, r.Prefix) {
+		return fmt.Errorf("scan of %q: from %q is outside", r.Prefix, r.From)
+	}
+	over := t.over(r)
+	more := true
+	emit := func(key string, rec record) bool {
+		if !rec.deleted {
+			more = f(key, rec.value)
+		}
+		return more
+	}
+	err := t.base.scan(r, func(key string, rec record) bool {
+		for len(over) > 0 && r.before(over[0].key, key) {
+			if !emit(over[0].key, over[0].rec) {
+				return false
+			}
+			over = over[1:]
+		}
+		if len(over) > 0 && over[0].key == key {
+			rec = over[0].rec
+			over = over[1:]
+		}
+		return emit(key, rec)
+	})
+	if err != nil {
+		return err
+	}
+	for more && len(over) > 0 {
+		emit(over[0].key, over[0].rec)
+		over = over[1:]
+	}
+	return nil
+}
+
+type keyed struct {
+	key string
+	rec record
+}
+
+// over returns the layers' records in r, in its order, with copies of the values.
+func (t *txn) over(r Range) []keyed {
+	if len(t.own)+len(t.pending) == 0 {
+		return nil
+	}
+	found := layer{}
+	for _, l := range []layer{t.pending, t.own} {
+		for key, rec := range l {
+			if r.holds(key) {
+				found[key] = rec
+			}
+		}
+	}
+	list := make([]keyed, 0, len(found))
+	for key, rec := range found {
+		rec.value = bytes.Clone(rec.value)
+		list = append(list, keyed{key, rec})
+	}
+	slices.SortFunc(list, func(a, b keyed) int {
+		if r.Reverse {
+			a, b = b, a
+		}
+		return cmp.Compare(a.key, b.key)
+	})
+	return list
+}
+
+// finish calls what OnDone registered, in order.
+func (t *txn) finish(committed bool) {
+	done := t.done
+	t.done = nil
+	for _, f := range done {
+		f(committed)
+	}
+}
+
+// before tells whether a comes before b in r's order.
+func (r Range) before(a, b string) bool {
+	if r.Reverse {
+		return a > b
+	}
+	return a < b
+}
+
+// holds tells whether key lies in r.
+func (r Range) holds(key string) bool {
+	return strings.HasPrefix(key, r.Prefix) && (r.From == "" || !r.before(key, r.From))
+}
+
+// last returns the highest key that r may hold, or something above it: no key has a byte above '~'.
+func (r Range) last() string {
+	if r.From != "" && r.Reverse {
+		return r.From
+	}
+	return r.Prefix + "\x7f"
+}
+
+// checkKey refuses what is not a path of printable ASCII.
+func checkKey(key string) error {
+	if key == "" || len(key) > maxKey {
+		return fmt.Errorf("key of %d bytes: want 1 to %d", len(key), maxKey)
+	}
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return fmt.Errorf("key %q: want printable ASCII without spaces", key)
+		}
+	}
+	return nil
+}
+
+// merge lays upper over l.
+func (l layer) merge(upper layer) { maps.Copy(l, upper) }
