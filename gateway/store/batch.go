@@ -1,0 +1,116 @@
+package store
+
+// batch is one commit in the making.
+type batch struct {
+	base    reader
+	release func()
+	pending layer // what the functions so far wrote
+	count   int
+	size    int
+	runs    []*run
+	taken   int // how many requests of the front were run, or answered
+}
+
+// run is one function's run in a batch.
+type run struct {
+	req *request
+	tx  *txn
+	out outcome
+}
+
+func (r *run) ok() bool { return r.out.err == nil && r.out.panicked == nil && !r.out.exited }
+
+// entryOverhead is more than an engine and the seal add to a record's key and value.
+const entryOverhead = 160
+
+// runBatch runs the functions of reqs until they are all run or would no longer fit into one commit.
+//
+// They run on a goroutine of their own, not for speed: a function may end its goroutine (t.FailNow does), which must not
+// be the writer's. Then the remaining ones get another.
+func (w *writer) runBatch(reqs []*request) *batch {
+	b := &batch{pending: layer{}}
+	b.base, b.release = w.base()
+	for full := false; !full && b.taken < len(reqs); {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for !full && b.taken < len(reqs) {
+				full = !b.run(reqs[b.taken], w.fits)
+			}
+		}()
+		<-ended
+	}
+	return b
+}
+
+// run runs one function and lays its writes over the batch's. It returns false, having undone the run, if they do not
+// fit.
+func (b *batch) run(req *request, fits func(count, size int) bool) bool {
+	r := &run{req: req, tx: &txn{pending: b.pending, base: b.base}, out: outcome{exited: true}}
+	b.taken++
+	b.runs = append(b.runs, r)
+	b.call(r)
+	if !r.ok() {
+		r.tx.own = nil
+		return true
+	}
+	count, size := b.count+len(r.tx.own), b.size
+	for key, rec := range r.tx.own {
+		size += len(key) + len(rec.value) + entryOverhead
+	}
+	switch {
+	case fits(count, size):
+		b.count, b.size = count, size
+		b.pending.merge(r.tx.own)
+	case len(b.pending) == 0:
+		r.out.err = ErrTooBig
+	default: // it comes first in the next batch
+		b.taken--
+		b.runs = b.runs[:len(b.runs)-1]
+		r.finish(false)
+		return false
+	}
+	return true
+}
+
+// call runs the function and keeps what became of it. When the function ends the goroutine, out.exited stays true.
+func (b *batch) call(r *run) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.out = outcome{panicked: p}
+		}
+	}()
+	err := r.req.f(r.tx)
+	r.out = outcome{err: err}
+}
+
+// finish tells the function's hooks. One that panics does so to its caller.
+func (r *run) finish(committed bool) {
+	defer func() {
+		if p := recover(); p != nil && r.out.panicked == nil {
+			r.out.panicked = p
+		}
+	}()
+	r.tx.finish(committed)
+}
+
+// undo tells the hooks of every run that it was for nothing; the functions are to run again.
+func (b *batch) undo() {
+	for _, r := range b.runs {
+		r.finish(false)
+	}
+}
+
+// answer tells hooks and callers, in the order of the runs, what the commit came to. If it came to nothing, then so did
+// the errors of functions that failed: they may have seen what was not committed.
+func (b *batch) answer(err error) {
+	for _, r := range b.runs {
+		if err != nil {
+			r.out.err = err
+		}
+		r.finish(r.ok())
+	}
+	for _, r := range b.runs {
+		r.req.done <- r.out
+	}
+}

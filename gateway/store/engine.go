@@ -1,0 +1,116 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// engine commits the writer's batches to Badger.
+type engine struct {
+	b       *Badger
+	durable atomic.Uint64 // number of the newest commit
+}
+
+func (b *Badger) startWriter(commit uint64) {
+	e := &engine{b: b}
+	e.durable.Store(commit)
+	b.engine = e
+	count, size := b.db.MaxBatchCount()*3/4, b.db.MaxBatchSize()*3/4
+	b.writer = &writer{
+		metrics: b.metrics,
+		commit:  e.commit,
+		fits:    func(n, bytes int) bool { return int64(n) < count && int64(bytes) < size },
+		die:     e.die,
+		base: func() (reader, func()) {
+			r := b.newReader()
+			return r, r.txn.Discard
+		},
+	}
+	b.writer.start()
+}
+
+// commit writes l in one synced transaction. ErrFull and ErrTooBig mean that nothing was changed; after any other error
+// it is unknown whether it was.
+func (e *engine) commit(l layer) error {
+	if e.b.watchSpace() < e.b.space.floor() {
+		e.b.metrics.failures.WithLabelValues(failFull).Inc()
+		return ErrFull
+	}
+	start := time.Now()
+	n := e.durable.Load() + 1
+	txn := e.b.db.NewTransaction(true)
+	defer txn.Discard()
+	l[commitKey] = record{value: binary.BigEndian.AppendUint64(nil, n)}
+	for key, rec := range l {
+		if err := e.put(txn, key, rec); err != nil {
+			return tooBig(err)
+		}
+	}
+	if err := txn.Commit(); err != nil {
+		return tooBig(err)
+	}
+	e.durable.Store(n)
+	e.b.metrics.commits.Inc()
+	e.b.metrics.seconds.Observe(time.Since(start).Seconds())
+	return nil
+}
+
+func (e *engine) put(txn *badger.Txn, key string, rec record) error {
+	if rec.deleted {
+		return txn.Delete([]byte(key))
+	}
+	return txn.SetEntry(&badger.Entry{Key: []byte(key), Value: e.b.sealer.seal(key, rec.value), ExpiresAt: expiry(rec.collect)})
+}
+
+func tooBig(err error) error {
+	if errors.Is(err, badger.ErrTxnTooBig) {
+		return ErrTooBig
+	}
+	return fmt.Errorf("commit: %w", err)
+}
+
+// die notes that a commit's outcome is unknown. There is no way back on this handle: after a failed sync the kernel may
+// have dropped the pages and call them clean.
+func (e *engine) die(cause error) {
+	e.b.metrics.failures.WithLabelValues(failUnknown).Inc()
+	e.b.log.Error("commit failed; the process must stop and start afresh", "error", cause)
+	close(e.b.dead)
+}
+
+// watchSpace looks at the disk, sets Low, and returns the free bytes.
+func (b *Badger) watchSpace() int64 {
+	free, err := b.space.free(b.files.dir)
+	if err != nil {
+		b.log.Warn("free space unknown", "error", err)
+		return b.space.floor() // go on, with care
+	}
+	low := free < b.space.reserve
+	if b.low.Swap(low) != low {
+		b.log.Warn("free space crossed the reserve", "low", low, "free_bytes", free, "reserve_bytes", b.space.reserve)
+	}
+	b.metrics.free.Set(float64(free))
+	b.metrics.low.Set(0)
+	if low {
+		b.metrics.low.Set(1)
+	}
+	return free
+}
+
+// shut closes the engine after the writer and all readers have ended.
+func (b *Badger) shut() error {
+	if b.isDead() {
+		return ErrUnknown // the engine is not touched again; the process is about to end
+	}
+	b.viewing.Wait()
+	err := b.space.makeRoom()
+	err = errors.Join(err, b.note.write(b.engine.durable.Load(), time.Now()))
+	if cerr := b.db.Close(); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("close store: %w", cerr))
+	}
+	return errors.Join(err, b.lock.Close())
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	spaceEvery = time.Second
+	noteEvery  = 3 * time.Second
+	nightHour  = 3 // local time of the nightly check
+)
+
+// Run does the store's housekeeping until ctx ends: it watches the disk, notes the newest commit, keeps the reserve file,
+// and at night verifies all checksums and tidies the tables. It must have returned before Close.
+func (b *Badger) Run(ctx context.Context) error {
+	spaceTick, noteTick := time.NewTicker(spaceEvery), time.NewTicker(noteEvery)
+	defer spaceTick.Stop()
+	defer noteTick.Stop()
+	night := time.NewTimer(untilNight(time.Now()))
+	defer night.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-b.dead:
+			return ErrUnknown
+		case <-spaceTick.C:
+			b.watchSpace()
+		case <-noteTick.C:
+			b.takeNote()
+		case <-night.C:
+			b.nightly()
+			night.Reset(untilNight(time.Now()))
+		}
+	}
+}
+
+// untilNight returns the time from now to the next nightly check.
+func untilNight(now time.Time) time.Duration {
+	next := time.Date(now.Year(), now.Month(), now.Day(), nightHour, 30, 0, 0, now.Location())
+	for !next.After(now) {
+		next = time.Date(next.Year(), next.Month(), next.Day()+1, nightHour, 30, 0, 0, now.Location())
+	}
+	return next.Sub(now)
+}
+
+func (b *Badger) takeNote() {
+	if err := b.note.write(b.engine.durable.Load(), time.Now()); err != nil {
+		b.metrics.failures.WithLabelValues(failNote).Inc()
+		b.log.Warn("newest commit not noted", "error", err)
+	}
+	if err := b.space.keepBallast(); err != nil {
+		b.log.Warn("reserve file not made", "error", err)
+	}
+}
+
+// nightly verifies every table and merges them, so that scans do not walk over what was deleted.
+func (b *Badger) nightly() {
+	start := time.Now()
+	err := b.verify()
+	if err == nil {
+		if ferr := b.db.Flatten(1); ferr != nil {
+			err = fmt.Errorf("flatten: %w", ferr)
+		}
+	}
+	if err != nil {
+		b.log.Error("nightly check of the store", "error", err)
+		return
+	}
+	b.log.Info("nightly check of the store done", "seconds", time.Since(start).Seconds())
+}

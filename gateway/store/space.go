@@ -1,0 +1,100 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultReserve is the free disk space below which new work is refused.
+const DefaultReserve = 256 << 20
+
+// space knows the disk. A full disk kills the engine's process (it writes through maps of sparse files), so:
+// below reserve Low holds; below floor nothing is committed any more, and the store is not opened; a reserve file
+// (the ballast), once deleted, leaves enough room for opening and for closing.
+type space struct {
+	dir     string
+	ballast string
+	reserve int64
+	free    func(dir string) (int64, error)
+}
+
+func newSpace(f files, reserve int64) *space {
+	if reserve <= 0 {
+		reserve = DefaultReserve
+	}
+	return &space{dir: f.dir, ballast: f.ballast, reserve: reserve, free: freeBytes}
+}
+
+// freeBytes is what an unprivileged process may still write below dir.
+func freeBytes(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+func (s *space) floor() int64       { return s.reserve / 4 }
+func (s *space) ballastSize() int64 { return s.reserve / 8 * 3 }
+
+// checkOpen refuses a disk on which opening the store could kill the process.
+func (s *space) checkOpen() error {
+	free, err := s.free(s.dir)
+	if err != nil {
+		return err
+	}
+	if free >= s.floor() {
+		return nil
+	}
+	hint := "free some"
+	if size := s.ballastHeld(); size > 0 {
+		hint = fmt.Sprintf("free some, or delete %s, which is kept for this, to gain %d MB", s.ballast, size>>20)
+	}
+	return fmt.Errorf("%w: the disk of %s has %d MB left, %d MB are needed: %s", ErrFull, s.dir, free>>20, s.floor()>>20, hint)
+}
+
+// ballastHeld returns the reserve file's size, 0 if there is none.
+func (s *space) ballastHeld() int64 {
+	st, err := os.Stat(s.ballast)
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
+// keepBallast makes the reserve file if it is missing and the disk has room to spare.
+func (s *space) keepBallast() error {
+	free, err := s.free(s.dir)
+	if err != nil || s.ballastHeld() > 0 || free < s.reserve+s.ballastSize() {
+		return err
+	}
+	f, err := os.OpenFile(s.ballast, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("reserve file: %w", err)
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, s.ballastSize())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("reserve file %s: %w", s.ballast, err), s.freeBallast())
+	}
+	return nil
+}
+
+// freeBallast deletes the reserve file.
+func (s *space) freeBallast() error {
+	if err := os.Remove(s.ballast); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("free the reserve file: %w", err)
+	}
+	return nil
+}
+
+// makeRoom frees the reserve file if the disk is too full for the engine to close safely.
+func (s *space) makeRoom() error {
+	if free, err := s.free(s.dir); err == nil && free >= s.floor() {
+		return nil
+	}
+	return s.freeBallast()
+}
