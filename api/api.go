@@ -1,0 +1,122 @@
+// Package api is Otpost's HTTP front: routes on gorilla/mux through huma, keys and scopes, problem+json, OpenAPI, the
+// metrics endpoint and a server that faces strangers. It decides who may call what and how the answers look; the rules
+// of codes are otp's and the queue is gateway's.
+//
+// Rules of the package:
+//
+//   - One set of Go types (api/wire) makes the checks, the answers and the OpenAPI document.
+//   - Every answer of 400 or more is application/problem+json; one function maps errors to problems (see problem.go).
+//   - Nothing a caller sent is repeated in an error or a log line but names of members and the id of the request.
+//   - Requests without the right scope change nothing; bodies are read only after the caller is known.
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"otpost/gateway"
+	"otpost/gateway/store"
+	"otpost/otp"
+)
+
+// ModemControl reaches into the modems by name, past the queue. Names are checked by the caller. Both methods may take
+// minutes and end with ctx.
+type ModemControl interface {
+	// Reset takes the modem through its recovery.
+	Reset(ctx context.Context, name string) error
+	// USSD dials code and returns the network's text.
+	USSD(ctx context.Context, name, code string) (string, error)
+}
+
+// Config is what a Server works with. Rules, Gateway, KV, Secrets and Log are required.
+type Config struct {
+	Rules    *otp.Service
+	Gateway  *gateway.Gateway
+	KV       store.KV
+	Secrets  *store.Secrets
+	Log      *slog.Logger
+	Registry *prometheus.Registry // nil: a new one
+	Modems   ModemControl         // nil: reset and ussd answer 503
+	Ready    func() error         // nil: always ready; the error's text is shown to callers
+	Version  string
+	Random   io.Reader // nil: crypto/rand.Reader
+	Limits   Limits    // zero fields: the defaults
+
+	SocketScopes      map[uint32][]Scope // what other users than root and the daemon's own may do over a unix socket, by uid
+	CertificateScopes map[string][]Scope // what a verified client certificate may do, by its common name or a DNS name
+}
+
+// Server answers HTTP requests. It is safe for concurrent use.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	keys    *Keys
+	metrics *metrics
+	api     huma.API
+	router  *mux.Router
+	handler http.Handler
+	drain   context.Context // done once long answers should end
+	stop    context.CancelFunc
+}
+
+// New builds a server; it starts nothing and listens nowhere.
+func New(cfg Config) (*Server, error) {
+	if cfg.Rules == nil || cfg.Gateway == nil || cfg.KV == nil || cfg.Secrets == nil || cfg.Log == nil {
+		return nil, errors.New("api: Rules, Gateway, KV, Secrets and Log are required")
+	}
+	if cfg.Registry == nil {
+		cfg.Registry = prometheus.NewRegistry()
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Version = cmp.Or(cfg.Version, "dev")
+	keys, err := NewKeys(KeysConfig{KV: cfg.KV, Secrets: cfg.Secrets, Random: cfg.Random, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Log, keys: keys}
+	s.drain, s.stop = context.WithCancel(context.Background())
+	if s.metrics, err = newMetrics(cfg.Registry, cfg.Version); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	s.routes()
+	return s, nil
+}
+
+// Handler answers requests without a server's limits on connections; tests use it in-process.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Keys gives access to the API keys, for the daemon to make the first one.
+func (s *Server) Keys() *Keys { return s.keys }
+
+// OpenAPI returns the document that describes the calls.
+func (s *Server) OpenAPI() *huma.OpenAPI { return s.api.OpenAPI() }
+
+func (s *Server) routes() {
+	s.router = mux.NewRouter().SkipClean(true)
+	s.api = newHuma(s.router, s.cfg.Version)
+	s.api.UseMiddleware(s.admission, s.body)
+	s.accountCalls()
+	s.challengeCalls()
+	s.messageCalls()
+	s.modemCalls()
+	s.eventCalls()
+	s.keyCalls()
+	s.healthCalls()
+	s.documentCalls()
+	s.router.NotFoundHandler = http.HandlerFunc(s.notFound)
+	s.router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
+	s.handler = s.outermost(s.router)
+}
+
+// now is the one place where requests get their time from.
+func (s *Server) now() time.Time { return time.Now() }

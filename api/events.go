@@ -1,0 +1,130 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+
+	"otpost/api/wire"
+	"otpost/gateway"
+)
+
+const (
+	eventsRoute = "/v1/events"
+	heartbeat   = 15 * time.Second // comments keep proxies from closing a quiet stream
+	writeWithin = 15 * time.Second // a reader that takes longer for one event is dropped
+)
+
+func (s *Server) eventCalls() {
+	register(s, call{id: "stream-events", method: http.MethodGet, path: eventsRoute, tag: "events", may: []Scope{ScopePortal, ScopeOps},
+		summary: "Follow the events", about: "Server-sent events (`text/event-stream`): `id`, `event` (the type) and `data` (an event as JSON). " +
+			"Without `after` or `Last-Event-ID` the stream begins now; with one of them, after that event. A comment comes every 15 seconds."}, s.streamEvents)
+	op := s.api.OpenAPI().Paths[eventsRoute].Get
+	op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {
+		Schema: s.api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Event](), true, "Event"), Example: wire.Event{ID: "evt_01k9w3b5x8t2q4r6s7v9y0z1a2", Type: "message.delivered", At: exampleTime(0), Account: "client-4711"}}}}
+}
+
+func (s *Server) streamEvents(_ context.Context, in *struct {
+	After  string `query:"after" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$" patternDescription:"an event's id" doc:"Go on after this event."`
+	LastID string `header:"Last-Event-ID" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$" patternDescription:"an event's id" doc:"Set by browsers when they reconnect; as after."`
+}) (*huma.StreamResponse, error) {
+	after := in.After
+	if in.LastID != "" {
+		after = in.LastID
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		r, w := humamux.Unwrap(hctx)
+		s.stream(w, r, after)
+	}}, nil
+}
+
+// stream writes events and heartbeats until the reader goes, is too slow, or the server drains. Events run in a goroutine
+// of its own, which has ended when stream returns.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, after string) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.drain, cancel)()
+	out := &eventWriter{w: w, rc: http.NewResponseController(w)}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	if out.comment("events follow") != nil {
+		return
+	}
+	events, ended := make(chan gateway.Event), make(chan error, 1)
+	go func() {
+		ended <- s.cfg.Gateway.Events(ctx, after, func(e gateway.Event) error {
+			select {
+			case events <- e:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	if err := out.pump(events, ended); err != nil {
+		cancel()
+		<-ended
+	}
+}
+
+// eventWriter writes to one reader; each write has a deadline.
+type eventWriter struct {
+	w  http.ResponseWriter
+	rc *http.ResponseController
+}
+
+// pump writes until a write fails (its error) or the source ends (nil).
+func (o *eventWriter) pump(events <-chan gateway.Event, ended <-chan error) error {
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		var err error
+		select {
+		case e := <-events:
+			err = o.event(e)
+		case <-beat.C:
+			err = o.comment("still here")
+		case <-ended:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (o *eventWriter) event(e gateway.Event) error {
+	b, err := json.Marshal(wire.Event{ID: e.ID, Type: e.Type, At: e.At.UTC(), Account: e.Account, Data: e.Data})
+	if err != nil {
+		return fmt.Errorf("encode event %s: %w", e.ID, err)
+	}
+	return o.write(fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", e.ID, e.Type, b))
+}
+
+func (o *eventWriter) comment(s string) error { return o.write(": " + s + "\n\n") }
+
+func (o *eventWriter) write(s string) error {
+	now := time.Now()
+	if err := errors.Join(unsupportedIsFine(o.rc.SetReadDeadline(time.Time{})), unsupportedIsFine(o.rc.SetWriteDeadline(now.Add(writeWithin)))); err != nil {
+		return err
+	}
+	if _, err := o.w.Write([]byte(s)); err != nil {
+		return err
+	}
+	return o.rc.Flush()
+}
+
+// unsupportedIsFine lets in-process writers without deadlines pass.
+func unsupportedIsFine(err error) error {
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}

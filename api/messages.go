@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"otpost/api/wire"
+	"otpost/gateway"
+	"otpost/gateway/store"
+)
+
+const (
+	defaultTTL = time.Hour
+	minTTL     = 10 * time.Second
+	maxTTL     = 72 * time.Hour
+	pageSize   = 50
+)
+
+type messagePath struct {
+	ID string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a message's id" doc:"The message's id." example:"msg_01k9w3b5x8t2q4r6s7v9y0z1a2"`
+}
+
+type page struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
+	Cursor string `query:"cursor" maxLength:"128" pattern:"^[A-Za-z0-9_./:=-]*$" patternDescription:"a cursor" doc:"From the page before."`
+}
+
+func (s *Server) messageCalls() {
+	may := []Scope{ScopeMessages}
+	register(s, call{id: "send-message", method: http.MethodPost, path: "/v1/messages", tag: "messages", may: may, status: http.StatusAccepted, once: true,
+		summary: "Send a text", about: "For texts that are made elsewhere, such as an identity provider's own codes. A key with a profile may use that system's own form (see the how-to pages).",
+		codes:   []string{"country-not-allowed", "number-not-allowed", "invalid-phone", "no-capacity", "no-modem", "storage-low"},
+		example: map[string]any{"to": "+447700900123", "text": "Your parcel is at the desk."}, answer: exampleMessage()}, s.sendMessage)
+	register(s, call{id: "list-messages", method: http.MethodGet, path: "/v1/messages", tag: "messages", may: append(may, ScopeOps),
+		summary: "List messages", about: "Newest first; texts and full numbers are not shown.",
+		answer: wire.Messages{Messages: []wire.Message{exampleMessage()}}}, s.listMessages)
+	register(s, call{id: "get-message", method: http.MethodGet, path: "/v1/messages/{id}", tag: "messages", may: append(may, ScopeOps),
+		summary: "Look at a message", codes: []string{"not-found"}, answer: exampleMessage()}, s.getMessage)
+	register(s, call{id: "cancel-message", method: http.MethodDelete, path: "/v1/messages/{id}", tag: "messages", may: may, status: http.StatusNoContent,
+		summary: "Cancel a queued text", codes: []string{"not-found", "too-late"}}, s.cancelMessage)
+	register(s, call{id: "list-inbox", method: http.MethodGet, path: "/v1/inbox", tag: "messages", may: may,
+		summary: "List inbound texts", about: "What was sent to the modems' own numbers, newest first.",
+		answer: wire.Inbox{Messages: []wire.InboxMessage{{ID: "in_01k9w3b5x8t2q4r6s7v9y0z1a2", Modem: "sim800", From: "+447700900456", Text: "STOP", ReceivedAt: exampleTime(0)}}}}, s.listInbox)
+}
+
+func (s *Server) sendMessage(ctx context.Context, in *struct{ Body wire.SendMessage }) (*answer[wire.Message], error) {
+	now := s.now()
+	draft, err := s.draft(now, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	var m gateway.Message
+	err = s.cfg.KV.Update(ctx, func(tx store.Txn) (err error) {
+		m, err = s.cfg.Gateway.Enqueue(tx, now, draft)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &answer[wire.Message]{messageOf(m)}, nil
+}
+
+// draft checks a text and makes a message of it. A text with priority high goes before other texts, in the lane of
+// enabling and disabling; codes for logins and withdrawals still go first.
+func (s *Server) draft(now time.Time, b wire.SendMessage) (gateway.Draft, error) {
+	to, country, err := s.cfg.Rules.CheckPhone(string(b.To))
+	if err != nil {
+		return gateway.Draft{}, err
+	}
+	ttl := defaultTTL
+	if b.TTL != "" {
+		if ttl, err = time.ParseDuration(b.TTL); err != nil || ttl < minTTL || ttl > maxTTL {
+			return gateway.Draft{}, problem(codeInvalidRequest, "ttl is 10s to 72h")
+		}
+	}
+	if strings.TrimSpace(string(b.Text)) == "" {
+		return gateway.Draft{}, problem(codeInvalidRequest, "text is empty")
+	}
+	lane := gateway.LaneText
+	if b.Priority == "high" {
+		lane = gateway.LaneEnrol
+	}
+	return gateway.Draft{To: to, Country: country, Kind: gateway.KindText, Lane: lane, Text: string(b.Text),
+		NotAfter: now.Add(ttl), Flash: b.Flash}, nil
+}
+
+func (s *Server) listMessages(ctx context.Context, in *struct {
+	page
+	Status string `query:"status" enum:"queued,sending,sent,delivered,undelivered,failed,expired,canceled,uncertain" doc:"Only these."`
+}) (*answer[wire.Messages], error) {
+	ms, next, err := s.cfg.Gateway.Messages(ctx, gateway.Filter{Status: gateway.Status(in.Status), Limit: in.Limit, Cursor: in.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	out := wire.Messages{Messages: make([]wire.Message, len(ms)), Next: next}
+	for i, m := range ms {
+		out.Messages[i] = messageOf(m)
+	}
+	return &answer[wire.Messages]{out}, nil
+}
+
+func (s *Server) getMessage(ctx context.Context, in *messagePath) (*answer[wire.Message], error) {
+	var m gateway.Message
+	err := s.cfg.KV.View(ctx, func(tx store.Txn) (err error) {
+		m, err = s.cfg.Gateway.Lookup(tx, in.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &answer[wire.Message]{messageOf(m)}, nil
+}
+
+func (s *Server) cancelMessage(ctx context.Context, in *messagePath) (*nothing, error) {
+	now := s.now()
+	return nil, s.cfg.KV.Update(ctx, func(tx store.Txn) error { return s.cfg.Gateway.Cancel(tx, now, in.ID) })
+}
+
+func (s *Server) listInbox(ctx context.Context, in *page) (*answer[wire.Inbox], error) {
+	items, next, err := s.cfg.Gateway.Inbox(ctx, in.Limit, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	out := wire.Inbox{Messages: make([]wire.InboxMessage, len(items)), Next: next}
+	for i, m := range items {
+		out.Messages[i] = wire.InboxMessage{ID: m.ID, Modem: m.Modem, From: m.From, Text: m.Text, SentAt: m.Sent.UTC(), ReceivedAt: m.At.UTC()}
+	}
+	return &answer[wire.Inbox]{out}, nil
+}
+
+// messageOf is a message as callers may see it: no text, and a number with its middle hidden.
+func messageOf(m gateway.Message) wire.Message {
+	out := wire.Message{ID: m.ID, To: maskPhone(m.To), Kind: string(m.Kind), Status: string(m.Status), Parts: m.Parts, Attempts: len(m.Attempts),
+		Error: m.Error, CreatedAt: m.CreatedAt.UTC(), SentAt: m.SentAt.UTC(), DeliveredAt: m.DeliveredAt.UTC(), NotAfter: m.NotAfter.UTC()}
+	if n := len(m.Attempts); n > 0 {
+		out.Modem = m.Attempts[n-1].Modem
+	}
+	return out
+}
+
+// maskPhone leaves the first two digits and the last three.
+func maskPhone(e164 string) string {
+	const head, tail = len("+44"), 3
+	if len(e164) <= head+tail {
+		return strings.Repeat("*", len(e164))
+	}
+	return e164[:head] + strings.Repeat("*", len(e164)-head-tail) + e164[len(e164)-tail:]
+}

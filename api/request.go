@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"otpost/otp"
+)
+
+// requestInfo is what is known of a request so far. It belongs to the request's goroutine.
+type requestInfo struct {
+	id    string
+	route string    // the route's template; "unmatched" for none
+	who   principal // empty until admitted
+}
+
+type requestKey struct{}
+
+// infoOf returns the request's info, or nil outside a request.
+func infoOf(ctx context.Context) *requestInfo {
+	i, _ := ctx.Value(requestKey{}).(*requestInfo)
+	return i
+}
+
+// by is on whose behalf a call comes, for limits and the audit trail.
+func by(ctx context.Context, clientIP string) otp.Caller {
+	i := infoOf(ctx)
+	return otp.Caller{Key: i.who.id, ClientIP: clientIP, Request: i.id}
+}
+
+func requestAttrs(ctx context.Context, more ...slog.Attr) []slog.Attr {
+	i := infoOf(ctx)
+	if i == nil {
+		return more
+	}
+	return append([]slog.Attr{slog.String("request_id", i.id), slog.String("route", i.route), slog.String("caller", i.who.id)}, more...)
+}
+
+// A correlation id that is taken over from the caller: long enough to be one, nothing that could break a log line.
+var saneID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{7,63}$`)
+
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); saneID.MatchString(id) {
+		return id
+	}
+	return "req-" + strings.ToLower(rand.Text()[:16])
+}
+
+// recorder notes status and size of an answer. Flush, deadlines and the like go through Unwrap.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// outermost wraps every request: id, header fields, recovery, the log line and the metrics.
+func (s *Server) outermost(next http.Handler) http.Handler {
+	csrf := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := s.now()
+		info := &requestInfo{id: requestID(r), route: "unmatched"}
+		rec := &recorder{ResponseWriter: w}
+		r = r.WithContext(context.WithValue(context.WithValue(r.Context(), requestKey{}, info), writerKey{}, http.ResponseWriter(rec)))
+		secureHeaders(rec.Header(), r, info.id)
+		defer func() { s.finish(r, rec, info, start, recover()) }()
+		if err := csrf.Check(r); err != nil {
+			writeProblem(rec, r, problem(codeForbidden, "requests from other sites' pages are refused"))
+			return
+		}
+		next.ServeHTTP(rec, r)
+	})
+}
+
+func (s *Server) finish(r *http.Request, rec *recorder, info *requestInfo, start time.Time, panicked any) {
+	if panicked == http.ErrAbortHandler {
+		panic(panicked)
+	}
+	if panicked != nil {
+		// The value may hold what a caller sent; its type and the stack do not.
+		s.log.LogAttrs(r.Context(), slog.LevelError, "request panicked", requestAttrs(r.Context(),
+			slog.String("type", typeName(panicked)), slog.String("stack", string(debug.Stack())))...)
+		if rec.status == 0 {
+			writeProblem(rec, r, problem(codeInternal, "the daemon's log says why, under this request's id"))
+		}
+	}
+	if rec.status == 0 {
+		rec.status = http.StatusOK
+	}
+	took := s.now().Sub(start)
+	s.metrics.answered(info.route, r.Method, rec.status, took)
+	level := slog.LevelInfo
+	if strings.HasPrefix(info.route, "/v1/") == false && rec.status < 400 {
+		level = slog.LevelDebug // scrapes and probes
+	}
+	s.log.LogAttrs(r.Context(), level, "request", requestAttrs(r.Context(), slog.String("method", knownMethod(r.Method)),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took))...)
+}
+
+// secureHeaders are on every answer. Pages for browsers loosen the policy for themselves.
+func secureHeaders(h http.Header, r *http.Request, id string) {
+	h.Set("X-Request-Id", id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if r.TLS != nil {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Limits bound what strangers can hold of the server. Zero fields take the defaults.
+type Limits struct {
+	ReadHeader time.Duration // 5 s: for a request's header
+	Read       time.Duration // 10 s: for a whole request
+	Write      time.Duration // 15 s: for an answer, streams and long polls aside
+	Idle       time.Duration // 60 s: for a connection without a request
+	Drain      time.Duration // 20 s: for requests in flight when the server stops
+	Header     int           // 16 KiB of header fields
+	Conns      int           // 1024 connections
+	PerPeer    int           // 128 connections from one address (IPv6: one /64)
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		ReadHeader: cmp.Or(l.ReadHeader, 5*time.Second),
+		Read:       cmp.Or(l.Read, 10*time.Second),
+		Write:      cmp.Or(l.Write, 15*time.Second),
+		Idle:       cmp.Or(l.Idle, 60*time.Second),
+		Drain:      cmp.Or(l.Drain, 20*time.Second),
+		Header:     cmp.Or(l.Header, 16<<10),
+		Conns:      cmp.Or(l.Conns, 1024),
+		PerPeer:    cmp.Or(l.PerPeer, 128),
+	}
+}
+
+// Run serves on the listeners, which it closes, until ctx is done. Then it stops accepting, ends streams and long polls,
+// gives the requests in flight Limits.Drain to end, and returns nil; an error means that a listener failed. It may be
+// called once.
+func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+	srv := s.server()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.keys.Run(gctx) })
+	for _, l := range listeners {
+		g.Go(func() error {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		<-gctx.Done()
+		return s.shutdown(srv)
+	})
+	return g.Wait()
+}
+
+func (s *Server) server() *http.Server {
+	l := s.cfg.Limits
+	return &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: l.ReadHeader,
+		ReadTimeout:       l.Read,
+		WriteTimeout:      l.Write,
+		IdleTimeout:       l.Idle,
+		MaxHeaderBytes:    l.Header,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       markPeer,
+	}
+}
+
+// shutdown ends long answers first, then waits for the others, then cuts what is left.
+func (s *Server) shutdown(srv *http.Server) error {
+	s.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Limits.Drain)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut off", "after", s.cfg.Limits.Drain)
+		return srv.Close()
+	}
+	return nil
+}
+
+type writerKey struct{}
+
+// extendDeadlines gives the request's answer more time than the server's write timeout. It does nothing in-process.
+func extendDeadlines(ctx context.Context, d time.Duration) {
+	w, ok := ctx.Value(writerKey{}).(http.ResponseWriter)
+	if !ok {
+		return
+	}
+	rc := http.NewResponseController(w)
+	// A connection without deadlines (in-process) needs no more time.
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Now().Add(d + writeWithin))
+}
