@@ -18,13 +18,19 @@ func text(format string, args []any) slog.Attr {
 }
 
 // Errorf implements badger.Logger.
-func (l badgerLog) Errorf(format string, args ...any) { l.log.Error("store engine", text(format, args)) }
+func (l badgerLog) Errorf(format string, args ...any) {
+	l.log.Error("store engine", text(format, args))
+}
 
 // Warningf implements badger.Logger.
-func (l badgerLog) Warningf(format string, args ...any) { l.log.Warn("store engine", text(format, args)) }
+func (l badgerLog) Warningf(format string, args ...any) {
+	l.log.Warn("store engine", text(format, args))
+}
 
 // Infof implements badger.Logger.
 func (l badgerLog) Infof(format string, args ...any) { l.log.Debug("store engine", text(format, args)) }
 
 // Debugf implements badger.Logger.
-func (l badgerLog) Debugf(format string, args ...any) { l.log.Debug("store engine", text(format, args)) }
+func (l badgerLog) Debugf(format string, args ...any) {
+	l.log.Debug("store engine", text(format, args))
+}

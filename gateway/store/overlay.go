@@ -34,6 +34,9 @@ type reader interface {
 	scan(r Range, f func(key string, rec record) bool) error
 }
 
+// never is the collect time of what is kept.
+var never time.Time
+
 // layer is a set of writes above a reader.
 type layer map[string]record
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,11 +13,6 @@ import (
 
 	"otpost/gateway/store"
 )
-
-func goexit(tx store.Txn) {
-	_ = tx.Set("t/a", nil, never) // thrown away
-	runtime.Goexit()
-}
 
 // model compares the store with a map: random transactions of random steps, some of them given up.
 func model(t *testing.T, kv store.KV) {
