@@ -9,12 +9,13 @@ import (
 	"otpost/otp"
 )
 
-type accountPath struct {
+// AccountPath is the account in a path. Types embedded in inputs are exported because huma looks at no others.
+type AccountPath struct {
 	Account string `path:"account" maxLength:"128" pattern:"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$" patternDescription:"an account id" doc:"The portal's own id of the account." example:"client-4711"`
 }
 
 type withBody[T any] struct {
-	accountPath
+	AccountPath
 	Body T
 }
 
@@ -58,7 +59,7 @@ func sendCodes() []string {
 // verifyCodes are the problems of calls that take an answer.
 func verifyCodes() []string { return []string{"verification-failed", "challenge-over", "blocked"} }
 
-func (s *Server) getAccount(ctx context.Context, in *accountPath) (*answer[wire.Account], error) {
+func (s *Server) getAccount(ctx context.Context, in *AccountPath) (*answer[wire.Account], error) {
 	return accountAnswer(s.cfg.Rules.Account(ctx, s.now(), in.Account))
 }
 
@@ -71,11 +72,11 @@ func (s *Server) setGrade(ctx context.Context, in *withBody[wire.SetGrade]) (*an
 	return accountAnswer(s.cfg.Rules.SetGrade(ctx, s.now(), by(ctx, ""), in.Account, in.Body.Grade))
 }
 
-func (s *Server) eraseAccount(ctx context.Context, in *accountPath) (*nothing, error) {
+func (s *Server) eraseAccount(ctx context.Context, in *AccountPath) (*nothing, error) {
 	return nil, s.cfg.Rules.Erase(ctx, s.now(), by(ctx, ""), in.Account)
 }
 
-func (s *Server) unlock(ctx context.Context, in *accountPath) (*answer[wire.Account], error) {
+func (s *Server) unlock(ctx context.Context, in *AccountPath) (*answer[wire.Account], error) {
 	return accountAnswer(s.cfg.Rules.Unlock(ctx, s.now(), by(ctx, ""), in.Account))
 }
 

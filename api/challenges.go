@@ -8,7 +8,8 @@ import (
 	"otpost/otp"
 )
 
-type challengePath struct {
+// ChallengePath is the challenge in a path.
+type ChallengePath struct {
 	ID string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a challenge's id" doc:"The challenge's id." example:"chl_01k9w3b5x8t2q4r6s7v9y0z1a2"`
 }
 
@@ -40,23 +41,23 @@ func (s *Server) createChallenge(ctx context.Context, in *struct{ Body wire.Crea
 		Purpose: otp.Purpose(in.Body.Purpose), PIN: string(in.Body.PIN), Transaction: (*otp.Transaction)(in.Body.Transaction), Locale: in.Body.Locale}))
 }
 
-func (s *Server) getChallenge(ctx context.Context, in *challengePath) (*answer[wire.Challenge], error) {
+func (s *Server) getChallenge(ctx context.Context, in *ChallengePath) (*answer[wire.Challenge], error) {
 	return challengeAnswer(s.cfg.Rules.Challenge(ctx, s.now(), in.ID))
 }
 
-func (s *Server) resendChallenge(ctx context.Context, in *challengePath) (*answer[wire.Challenge], error) {
+func (s *Server) resendChallenge(ctx context.Context, in *ChallengePath) (*answer[wire.Challenge], error) {
 	return challengeAnswer(s.cfg.Rules.Resend(ctx, s.now(), by(ctx, ""), in.ID))
 }
 
 func (s *Server) verifyChallenge(ctx context.Context, in *struct {
-	challengePath
+	ChallengePath
 	Body wire.VerifyChallenge
 }) (*answer[wire.Challenge], error) {
 	return challengeAnswer(s.cfg.Rules.Verify(ctx, s.now(), by(ctx, ""), in.ID, otp.VerifyRequest{Code: string(in.Body.Code),
 		PIN: string(in.Body.PIN), Transaction: (*otp.Transaction)(in.Body.Transaction), ClientSecret: string(in.Body.ClientSecret)}))
 }
 
-func (s *Server) cancelChallenge(ctx context.Context, in *challengePath) (*nothing, error) {
+func (s *Server) cancelChallenge(ctx context.Context, in *ChallengePath) (*nothing, error) {
 	return nil, s.cfg.Rules.Cancel(ctx, s.now(), by(ctx, ""), in.ID)
 }
 

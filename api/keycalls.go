@@ -11,7 +11,8 @@ import (
 	"otpost/api/wire"
 )
 
-type keyPath struct {
+// KeyPath is the key in a path.
+type KeyPath struct {
 	ID string `path:"id" maxLength:"64" pattern:"^key_[a-z0-9]{1,60}$" patternDescription:"a key's id" doc:"The key's id." example:"key_01k9w3b5x8t2q4r6s7v9y0z1a2"`
 }
 
@@ -71,7 +72,7 @@ func (s *Server) listKeys(ctx context.Context, _ *struct{}) (*answer[wire.Keys],
 	return &answer[wire.Keys]{out}, nil
 }
 
-func (s *Server) revokeKey(ctx context.Context, in *keyPath) (*answer[wire.Key], error) {
+func (s *Server) revokeKey(ctx context.Context, in *KeyPath) (*answer[wire.Key], error) {
 	key, err := s.keys.Revoke(ctx, s.now(), in.ID)
 	if err != nil {
 		return nil, keyError(err)
@@ -80,7 +81,7 @@ func (s *Server) revokeKey(ctx context.Context, in *keyPath) (*answer[wire.Key],
 }
 
 func (s *Server) rotateKey(ctx context.Context, in *struct {
-	keyPath
+	KeyPath
 	Body wire.RotateKey
 }) (*answer[wire.CreatedKey], error) {
 	overlap := 24 * time.Hour

@@ -18,11 +18,13 @@ const (
 	pageSize   = 50
 )
 
-type messagePath struct {
+// MessagePath is the message in a path.
+type MessagePath struct {
 	ID string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a message's id" doc:"The message's id." example:"msg_01k9w3b5x8t2q4r6s7v9y0z1a2"`
 }
 
-type page struct {
+// Page asks for one page of a list.
+type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
 	Cursor string `query:"cursor" maxLength:"128" pattern:"^[A-Za-z0-9_./:=-]*$" patternDescription:"a cursor" doc:"From the page before."`
 }
@@ -87,7 +89,7 @@ func (s *Server) draft(now time.Time, b wire.SendMessage) (gateway.Draft, error)
 }
 
 func (s *Server) listMessages(ctx context.Context, in *struct {
-	page
+	Page
 	Status string `query:"status" enum:"queued,sending,sent,delivered,undelivered,failed,expired,canceled,uncertain" doc:"Only these."`
 }) (*answer[wire.Messages], error) {
 	ms, next, err := s.cfg.Gateway.Messages(ctx, gateway.Filter{Status: gateway.Status(in.Status), Limit: in.Limit, Cursor: in.Cursor})
@@ -101,7 +103,7 @@ func (s *Server) listMessages(ctx context.Context, in *struct {
 	return &answer[wire.Messages]{out}, nil
 }
 
-func (s *Server) getMessage(ctx context.Context, in *messagePath) (*answer[wire.Message], error) {
+func (s *Server) getMessage(ctx context.Context, in *MessagePath) (*answer[wire.Message], error) {
 	var m gateway.Message
 	err := s.cfg.KV.View(ctx, func(tx store.Txn) (err error) {
 		m, err = s.cfg.Gateway.Lookup(tx, in.ID)
@@ -113,12 +115,12 @@ func (s *Server) getMessage(ctx context.Context, in *messagePath) (*answer[wire.
 	return &answer[wire.Message]{messageOf(m)}, nil
 }
 
-func (s *Server) cancelMessage(ctx context.Context, in *messagePath) (*nothing, error) {
+func (s *Server) cancelMessage(ctx context.Context, in *MessagePath) (*nothing, error) {
 	now := s.now()
 	return nil, s.cfg.KV.Update(ctx, func(tx store.Txn) error { return s.cfg.Gateway.Cancel(tx, now, in.ID) })
 }
 
-func (s *Server) listInbox(ctx context.Context, in *page) (*answer[wire.Inbox], error) {
+func (s *Server) listInbox(ctx context.Context, in *Page) (*answer[wire.Inbox], error) {
 	items, next, err := s.cfg.Gateway.Inbox(ctx, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err

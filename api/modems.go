@@ -13,7 +13,8 @@ import (
 // modemPatience is how long a reset or a USSD dialogue may take.
 const modemPatience = 3 * time.Minute
 
-type modemPath struct {
+// ModemPath is the modem in a path.
+type ModemPath struct {
 	Name string `path:"name" maxLength:"64" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" patternDescription:"a modem's name" doc:"The modem's name." example:"sim800"`
 }
 
@@ -48,7 +49,7 @@ func (s *Server) listModems(ctx context.Context, _ *struct{}) (*answer[wire.Mode
 	return &answer[wire.Modems]{out}, nil
 }
 
-func (s *Server) getModem(ctx context.Context, in *modemPath) (*answer[wire.Modem], error) {
+func (s *Server) getModem(ctx context.Context, in *ModemPath) (*answer[wire.Modem], error) {
 	views, err := s.cfg.Gateway.Modems(ctx)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (s *Server) getModem(ctx context.Context, in *modemPath) (*answer[wire.Mode
 }
 
 // withModem checks the name, does f and answers with the modem as it is then.
-func (s *Server) withModem(ctx context.Context, in *modemPath, f func() error) (*answer[wire.Modem], error) {
+func (s *Server) withModem(ctx context.Context, in *ModemPath, f func() error) (*answer[wire.Modem], error) {
 	if _, err := s.getModem(ctx, in); err != nil {
 		return nil, err
 	}
@@ -71,25 +72,25 @@ func (s *Server) withModem(ctx context.Context, in *modemPath, f func() error) (
 	return s.getModem(ctx, in)
 }
 
-func (s *Server) pauseModem(ctx context.Context, in *modemPath) (*answer[wire.Modem], error) {
+func (s *Server) pauseModem(ctx context.Context, in *ModemPath) (*answer[wire.Modem], error) {
 	return s.withModem(ctx, in, func() error { return s.cfg.Gateway.Pause(ctx, in.Name) })
 }
 
-func (s *Server) resumeModem(ctx context.Context, in *modemPath) (*answer[wire.Modem], error) {
+func (s *Server) resumeModem(ctx context.Context, in *ModemPath) (*answer[wire.Modem], error) {
 	return s.withModem(ctx, in, func() error { return s.cfg.Gateway.Resume(ctx, in.Name) })
 }
 
-func (s *Server) resetModem(ctx context.Context, in *modemPath) (*answer[wire.Modem], error) {
+func (s *Server) resetModem(ctx context.Context, in *ModemPath) (*answer[wire.Modem], error) {
 	return s.withModem(ctx, in, func() error {
 		return s.control(ctx, func(ctx context.Context) error { return s.cfg.Modems.Reset(ctx, in.Name) })
 	})
 }
 
 func (s *Server) dialUSSD(ctx context.Context, in *struct {
-	modemPath
+	ModemPath
 	Body wire.USSD
 }) (*answer[wire.USSDAnswer], error) {
-	if _, err := s.getModem(ctx, &in.modemPath); err != nil {
+	if _, err := s.getModem(ctx, &in.ModemPath); err != nil {
 		return nil, err
 	}
 	var text string

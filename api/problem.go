@@ -106,8 +106,10 @@ func refused(e *otp.Error) *wire.Problem {
 	return p
 }
 
-// installProblems makes huma answer with our problems. The hook is a global of the library; what is set never changes.
+// installProblems makes huma answer with our problems and compare names exactly. The hooks are globals of the library;
+// what is set never changes.
 var installProblems = sync.OnceFunc(func() {
+	huma.ValidateStrictCasing = true
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return fromHuma(status, msg, errs) }
 })
 

@@ -106,18 +106,10 @@ type Event struct {
 	Data    map[string]any `json:"data,omitempty" doc:"Its facts, by type."`
 }
 
-// Check is one line of GET /readyz.
-type Check struct {
-	Name  string `json:"name" doc:"What was checked." example:"daemon"`
-	OK    bool   `json:"ok" doc:"Whether it is well." example:"true"`
-	Error string `json:"error,omitempty" doc:"What is wrong."`
-}
-
 // Health is the answer of /healthz and /readyz.
 type Health struct {
-	Status  string  `json:"status" enum:"ok,unready" doc:"ok or unready." example:"ok"`
-	Version string  `json:"version,omitempty" doc:"The daemon's version." example:"1.0.0"`
-	Checks  []Check `json:"checks,omitempty" doc:"What was checked."`
+	Status  string `json:"status" enum:"ok" doc:"ok; anything else is a problem." example:"ok"`
+	Version string `json:"version,omitempty" doc:"The daemon's version." example:"1.0.0"`
 }
 
 // Problem is an error answer by RFC 9457, application/problem+json.
@@ -168,4 +160,19 @@ func (p *Problem) ContentType(ct string) string {
 		return "application/problem+json"
 	}
 	return ct
+}
+
+// SimulatedMessage is one text on a simulated phone; its code is shown because no real phone is involved.
+type SimulatedMessage struct {
+	To         string    `json:"to" doc:"The simulated phone." example:"+447700900123"`
+	From       string    `json:"from" doc:"The simulated modem's number." example:"+447700900999"`
+	Text       string    `json:"text" doc:"What it says." example:"Your code to turn on SMS security codes: 123456. Valid 5 min. Never share it."`
+	Code       string    `json:"code,omitempty" doc:"The code in it, if there is one." example:"123456"`
+	Parts      int       `json:"parts" doc:"How many SMS it took." example:"1"`
+	ReceivedAt time.Time `json:"received_at" doc:"When the phone got it."`
+}
+
+// SimulatedMessages are what simulated phones got, newest first.
+type SimulatedMessages struct {
+	Messages []SimulatedMessage `json:"messages" nullable:"false" doc:"Newest first."`
 }
