@@ -21,6 +21,8 @@ type BadgerConfig struct {
 	Reserve  int64                 // bytes of free disk below which Low holds; 0: 256 MiB
 	Log      *slog.Logger          // nil: nothing is logged
 	Registry prometheus.Registerer // nil: metrics are not registered
+
+	free func(dir string) (int64, error) // tests fake a disk with it
 }
 
 // Badger is the embedded engine. One goroutine, started by OpenBadger and ended by Close, runs the functions of all

@@ -91,7 +91,7 @@ func (b *Badger) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.space = newSpace(b.files, b.cfg.Reserve)
+	b.space = newSpace(b.files, b.cfg.Reserve, b.cfg.free)
 	if err := b.space.checkOpen(); err != nil {
 		return err
 	}

@@ -22,11 +22,14 @@ type space struct {
 	free    func(dir string) (int64, error)
 }
 
-func newSpace(f files, reserve int64) *space {
+func newSpace(f files, reserve int64, free func(string) (int64, error)) *space {
+	if free == nil {
+		free = freeBytes
+	}
 	if reserve <= 0 {
 		reserve = DefaultReserve
 	}
-	return &space{dir: f.dir, ballast: f.ballast, reserve: reserve, free: freeBytes}
+	return &space{dir: f.dir, ballast: f.ballast, reserve: reserve, free: free}
 }
 
 // freeBytes is what an unprivileged process may still write below dir.
