@@ -7,11 +7,11 @@
 package otp
 
 import (
+	"fmt"
 	"time"
 
-	"otpost/gateway/store"
-
 	"otpost/gateway"
+	"otpost/gateway/store"
 )
 
 // Purpose is what a challenge is for: one of the four below, or "operation:<slug>".
@@ -59,6 +59,7 @@ const (
 	RateLimited        Code = "rate-limited"
 	Blocked            Code = "blocked"
 	ResendTooEarly     Code = "resend-too-early"
+	PINUnavailable     Code = "pin-unavailable" // portal mode: the portal did not answer; nothing was judged (503)
 )
 
 // Error is a refusal with the facts that the caller may be told. Its text is for people and holds no secret.
@@ -66,12 +67,27 @@ type Error struct {
 	Code         Code
 	Detail       string        // what was wrong and what to do
 	Limit        string        // RateLimited: which limit ("phone-hour", "account-day", …)
-	RetryAfter   time.Duration // RateLimited, Blocked, ResendTooEarly
+	RateLimit    LimitState    // RateLimited: the same limit's facts, for the RateLimit header fields
+	RetryAfter   time.Duration // RateLimited, Blocked, ResendTooEarly, PINUnavailable
 	AttemptsLeft *int          // VerificationFailed
 	Status       Status        // ChallengeOver
 }
 
+// LimitState is where one limit stands: the RateLimit-Policy (Quota, Window) and RateLimit (Remaining, Reset) fields.
+type LimitState struct {
+	Name      string
+	Quota     int
+	Window    time.Duration
+	Remaining int
+	Reset     time.Duration // until there is one more
+}
+
+// Error says what was refused and why, for people.
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
+
+func refuse(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
 
 // Caller says on whose behalf a call comes, for limits and the audit trail.
 type Caller struct {
@@ -125,7 +141,8 @@ type ChallengeView struct {
 	SendsLeft    int
 	AttemptsLeft int
 	Message      gateway.Message // the latest send; To and Text are empty
-	ClientSecret string          // only in the answer to a send, when the purpose asks for one
+	ClientSecret string          // only in the answer to the first send, when the purpose asks for one
+	RateLimit    LimitState      // only in the answer to a send: the limit with the least left
 }
 
 // Transaction is what a withdrawal's code is bound to. All three come again, equal, at verify.

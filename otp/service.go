@@ -1,14 +1,13 @@
 package otp
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"otpost/gateway"
 	"otpost/gateway/store"
 	"otpost/gateway/store/keys"
 )
@@ -20,16 +19,22 @@ type Config struct {
 	Keys     *keys.Ring
 	Outbox   Outbox
 	Policy   Policy
-	Random   io.Reader // crypto/rand.Reader outside tests
+	PIN      PINChecker // only in pin.mode portal
+	Random   io.Reader  // crypto/rand.Reader outside tests
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
 
-// Policy is the configurable part of the rules; DefaultPolicy has the defaults of DESIGN 4.
-type Policy struct{}
-
 // Service applies the rules. It is safe for concurrent use.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg     Config
+	policy  Policy
+	texts   *texts
+	pins    *pinHasher
+	metrics *metrics
+
+	compared func() // tests count comparisons of codes
+}
 
 // EnableRequest asks to turn SMS codes on.
 type EnableRequest struct{ Phone, Locale string }
@@ -51,58 +56,38 @@ type VerifyRequest struct {
 	ClientSecret string
 }
 
-func New(cfg Config) (*Service, error) { return &Service{cfg}, nil }
-
-func (s *Service) Account(ctx context.Context, now time.Time, account string) (AccountView, error) {
-	panic("not yet")
-}
-func (s *Service) SetPIN(ctx context.Context, now time.Time, by Caller, account, pin, current string) error {
-	panic("not yet")
-}
-func (s *Service) SetGrade(ctx context.Context, now time.Time, by Caller, account string, grade int) (AccountView, error) {
-	panic("not yet")
-}
-func (s *Service) Unlock(ctx context.Context, now time.Time, by Caller, account string) (AccountView, error) {
-	panic("not yet")
-}
-func (s *Service) Erase(ctx context.Context, now time.Time, by Caller, account string) error {
-	panic("not yet")
-}
-func (s *Service) Enable(ctx context.Context, now time.Time, by Caller, account string, r EnableRequest) (ChallengeView, error) {
-	panic("not yet")
-}
-func (s *Service) EnableVerify(ctx context.Context, now time.Time, by Caller, account string, r VerifyRequest) (AccountView, error) {
-	panic("not yet")
-}
-func (s *Service) Disable(ctx context.Context, now time.Time, by Caller, account, locale string) (ChallengeView, error) {
-	panic("not yet")
-}
-func (s *Service) DisableVerify(ctx context.Context, now time.Time, by Caller, account string, r VerifyRequest) (AccountView, error) {
-	panic("not yet")
-}
-func (s *Service) Create(ctx context.Context, now time.Time, by Caller, r CreateRequest) (ChallengeView, error) {
-	panic("not yet")
-}
-func (s *Service) Challenge(ctx context.Context, now time.Time, id string) (ChallengeView, error) {
-	panic("not yet")
-}
-func (s *Service) Resend(ctx context.Context, now time.Time, by Caller, id string) (ChallengeView, error) {
-	panic("not yet")
-}
-func (s *Service) Verify(ctx context.Context, now time.Time, by Caller, id string, r VerifyRequest) (ChallengeView, error) {
-	panic("not yet")
-}
-func (s *Service) Cancel(ctx context.Context, now time.Time, by Caller, id string) error {
-	panic("not yet")
-}
-
-// Render is the gateway.Renderer for code messages.
-func (s *Service) Render(tx store.Txn, now time.Time, m gateway.Message) (string, error) {
-	panic("not yet")
+// New returns a service. The policy is checked whole; the configuration is wrong if it is.
+func New(cfg Config) (*Service, error) {
+	policy := cfg.Policy.clone()
+	if err := policy.Validate(); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	texts, err := newTexts(policy)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	if policy.PIN.Mode == PINPortal && cfg.PIN == nil {
+		return nil, errors.New("policy: pin.mode portal needs pin.portal, the address to ask")
+	}
+	if _, err := cfg.Keys.Derive(cfg.Keys.Current(), codeLabel); err != nil {
+		return nil, fmt.Errorf("key for codes: %w", err)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{
+		cfg: cfg, policy: policy, texts: texts,
+		pins:    newPINHasher(cfg.Secrets.Key("pin"), policy.PIN),
+		metrics: newMetrics(cfg.Registry),
+	}, nil
 }
 
 // CheckPhone normalises a number for a plain text and applies the country and number-type rules (not the account limits).
 // It returns the E.164 form and its country.
-func (s *Service) CheckPhone(phone string) (e164, country string, err error) {
-	panic("not yet")
+func (s *Service) CheckPhone(number string) (e164, country string, err error) {
+	ph, err := s.policy.parsePhone(number)
+	return ph.E164, ph.Country, err
 }
+
+// Texts returns how each text comes out at its longest values.
+func (s *Service) Texts() []TextReport { return s.texts.report(s.policy) }
