@@ -189,6 +189,9 @@ func (m *Modem) run(c *call) reply {
 	f := e.exec
 	switch c.op {
 	case opTest:
+		if e.tested != nil {
+			return e.tested(m, c)
+		}
 		return m.testForm(e)
 	case opRead:
 		f = e.read

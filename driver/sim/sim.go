@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"time"
 )
@@ -53,25 +54,26 @@ type Modem struct {
 	commands map[string]*entry
 	id       identity
 
-	mu      sync.Mutex // guards everything below
-	rng     *rand.Rand
-	closed  bool
-	booting bool // deaf until the boot lines are out
-	sess    *session
-	timers  map[*time.Timer]struct{}
-	boots   int // counts restarts; a command that was running before one is forgotten
-	tty     *tty
-	back    chan struct{} // closed when an unplugged modem comes back; nil while plugged
-	at      interpreter
-	set     settings
-	sim     card
-	radio   radio
-	mem     *memory
-	route   routing
-	ref     uint8 // TP-MR of the next submit
-	draft   drafts
-	faults  effects
-	credit  int
+	mu         sync.Mutex // guards everything below
+	rng        *rand.Rand
+	closed     bool
+	booting    bool // deaf until the boot lines are out
+	sess       *session
+	timers     map[*time.Timer]struct{}
+	boots      int // counts restarts; a command that was running before one is forgotten
+	tty        *tty
+	back       chan struct{} // closed when an unplugged modem comes back; nil while plugged
+	at         interpreter
+	set        settings
+	sim        card
+	radio      radio
+	mem        *memory
+	route      routing
+	ref        uint8 // TP-MR of the next submit
+	draft      drafts
+	faults     effects
+	credit     int
+	clockShift time.Duration // +CCLK was set by so much
 }
 
 // New makes a modem and opens its pseudo-terminal, so that Path is good at once; nothing is read before Run.
@@ -101,11 +103,12 @@ func New(cfg Config) (*Modem, error) {
 	if err := cfg.Network.attach(m); err != nil {
 		return nil, errors.Join(err, m.tty.Close())
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if cfg.Booting {
-		m.mu.Lock()
 		m.boot(0)
-		m.mu.Unlock()
 	}
+	m.chatter()
 	return m, nil
 }
 
@@ -165,7 +168,11 @@ func (m *Modem) Plugged() bool {
 func (m *Modem) Run(ctx context.Context) error {
 	for {
 		m.mu.Lock()
-		t, back, closed := m.tty, m.back, m.closed
+		back, closed := m.back, m.closed
+		var master *os.File
+		if m.tty != nil {
+			master = m.tty.master
+		}
 		m.mu.Unlock()
 		switch {
 		case closed || ctx.Err() != nil:
@@ -176,10 +183,10 @@ func (m *Modem) Run(ctx context.Context) error {
 			case <-ctx.Done():
 			}
 			continue
-		case t == nil:
+		case master == nil:
 			return errors.New("simulated modem: it has no pseudo-terminal to run on")
 		}
-		err := m.Serve(ctx, t.master)
+		err := m.Serve(ctx, master)
 		if err != nil && !errors.Is(err, ErrUnplugged) && !errors.Is(err, ErrClosed) {
 			return fmt.Errorf("simulated modem %s: %w", m.cfg.Name, err)
 		}
