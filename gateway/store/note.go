@@ -43,12 +43,12 @@ func (n *note) read() (*noted, error) {
 		return nil, fmt.Errorf("side file: %w", err)
 	}
 	b, err = n.sealer.open(noteName, b)
-	if err != nil {
-		return nil, fmt.Errorf("side file %s: %w", n.path, err)
-	}
 	var was noted
-	if err := json.Unmarshal(b, &was); err != nil {
-		return nil, fmt.Errorf("side file %s: %w", n.path, err)
+	if err == nil {
+		err = json.Unmarshal(b, &was)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("side file %s (if it alone is damaged and the key file is right, delete it): %w", n.path, err)
 	}
 	return &was, nil
 }
@@ -59,6 +59,8 @@ func (n *note) check(was *noted, commit uint64) error {
 	switch {
 	case was == nil:
 		return nil
+	case n.id == "":
+		why = "the store is empty"
 	case was.ID != n.id:
 		why = "this is another store than the one noted"
 	case was.Commit > commit:

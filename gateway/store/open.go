@@ -144,6 +144,9 @@ func engineOptions(dir string, log badger.Logger) badger.Options {
 // openEngine opens Badger, again after a failure that may pass.
 func (b *Badger) openEngine(ctx context.Context) (*badger.DB, error) {
 	opt := engineOptions(b.files.db, badgerLog{b.log})
+	if err := precheck(opt); err != nil {
+		return nil, err
+	}
 	for try := 1; ; try++ {
 		db, err := openCarefully(opt)
 		switch {
