@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"otpost/gateway/store"
 )
 
 var (
@@ -29,3 +31,5 @@ func (e *CapacityError) Error() string {
 	}
 	return fmt.Sprintf("queue is too long to deliver in time, try again in %v", e.RetryAfter)
 }
+
+func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }

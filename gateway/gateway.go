@@ -2,108 +2,150 @@ package gateway
 
 import (
 	"context"
+	"fmt"
+	"hash/maphash"
 	"io"
-	"log/slog"
+	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"otpost/driver"
-	"otpost/gateway/store"
 )
 
-// Config is what a Gateway works with.
-type Config struct {
-	KV       store.KV
-	Secrets  *store.Secrets
-	Render   Renderer
-	Random   io.Reader
-	Log      *slog.Logger
-	Registry prometheus.Registerer
-	StoreLow func() bool // free space is below the reserve; nil: never
-}
-
-// Route is a modem and what may go through it.
-type Route struct {
-	Modem     Modem
-	Prefixes  []string // "+44"; empty: any
-	PerMinute int      // 0: the modem's own pace
-	PerDay    int      // 0: no limit
-}
-
 // Gateway is the queue. It is safe for concurrent use. It is also the driver.Handler of its modems and otp's Outbox.
-type Gateway struct{ cfg Config }
+//
+// One scheduler gives messages to idle modems, one worker per modem hands them over, one keeper watches deadlines and
+// everything else that time brings, one courier per webhook endpoint delivers events. Nothing polls: commits wake them.
+type Gateway struct {
+	cfg     Config
+	metrics *metrics
+	seed    maphash.Seed
+	ids     *ids
+	ready   chan struct{}
+	work    chan struct{} // wakes the scheduler
+	time    chan struct{} // wakes the keeper
+	events  *signal       // an event was committed
 
-// New returns a gateway; it starts nothing. Attach every modem before Run.
-func New(cfg Config) (*Gateway, error) { return &Gateway{cfg}, nil }
-
-// Attach adds a modem; only before Run.
-func (g *Gateway) Attach(r Route) error { panic("not yet") }
-
-// Run recovers what an earlier run left (sending becomes uncertain), then sends until ctx is done and all hand-overs
-// have ended.
-func (g *Gateway) Run(ctx context.Context) error { panic("not yet") }
-
-// Ready is closed when the queue has been read from the store and sending has begun.
-func (g *Gateway) Ready() <-chan struct{} { panic("not yet") }
-
-func (g *Gateway) Enqueue(tx store.Txn, now time.Time, m Draft) (Message, error) { panic("not yet") }
-func (g *Gateway) Cancel(tx store.Txn, now time.Time, id string) error           { panic("not yet") }
-func (g *Gateway) Lookup(tx store.Txn, id string) (Message, error)               { panic("not yet") }
-func (g *Gateway) Emit(tx store.Txn, now time.Time, e Event) error               { panic("not yet") }
-func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error       { panic("not yet") }
-
-// Filter chooses messages; newest first.
-type Filter struct {
-	Status Status // empty: any
-	Limit  int    // 0: 50
-	Cursor string // from the page before
+	// mu guards all below and every modemState. It is never held while the store is called; functions run by the store
+	// take it.
+	mu       sync.Mutex
+	queue    *queue
+	modems   []*modemState
+	byName   map[string]*modemState
+	sims     map[string]*simRecord
+	keys     map[groupKey]groupKeyRef
+	reserved [Lanes]int // parts of messages whose transaction is under way
+	began    time.Time
+	running  bool
 }
-
-// Messages returns a page and the cursor of the next (empty: none).
-func (g *Gateway) Messages(ctx context.Context, f Filter) ([]Message, string, error) {
-	panic("not yet")
-}
-
-// InboxItem is one inbound text as stored.
-type InboxItem struct {
-	ID, Modem, From, Text string
-	Sent, At              time.Time
-}
-
-// Inbox returns inbound texts, newest first.
-func (g *Gateway) Inbox(ctx context.Context, limit int, cursor string) ([]InboxItem, string, error) {
-	panic("not yet")
-}
-
-// Events calls f for each event after id (empty: from now on) as they are committed, until ctx is done or f fails.
-func (g *Gateway) Events(ctx context.Context, after string, f func(Event) error) error {
-	panic("not yet")
-}
-
-// ModemView is a modem as the gateway sees it.
-type ModemView struct {
-	driver.Status
-	Paused      bool
-	Quarantined string // why, empty: not
-	Queue       int    // messages that only wait for it
-	SentToday   int
-	DayLeft     int // -1: no limit
-	MinuteLeft  int // -1: no limit
-}
-
-// Modems lists the modems in the order they were attached.
-func (g *Gateway) Modems(ctx context.Context) ([]ModemView, error) { panic("not yet") }
-
-// Pause and Resume take a modem out of routing and back; durable.
-func (g *Gateway) Pause(ctx context.Context, name string) error  { panic("not yet") }
-func (g *Gateway) Resume(ctx context.Context, name string) error { panic("not yet") }
-
-// Report, Inbound and Changed make Gateway the driver.Handler of its modems.
-func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) error { panic("not yet") }
-func (g *Gateway) Inbound(ctx context.Context, modem string, in driver.Inbound) error {
-	panic("not yet")
-}
-func (g *Gateway) Changed(s driver.Status) { panic("not yet") }
 
 var _ driver.Handler = (*Gateway)(nil)
+
+// New returns a gateway; it starts nothing. Attach every modem before Run.
+func New(cfg Config) (*Gateway, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		cfg: cfg, seed: maphash.MakeSeed(), ids: newIDs(cfg.Random), ready: make(chan struct{}),
+		work: make(chan struct{}, 1), time: make(chan struct{}, 1), events: newSignal(),
+		queue: newQueue(), byName: map[string]*modemState{}, sims: map[string]*simRecord{},
+		keys: map[groupKey]groupKeyRef{}, began: time.Now(),
+	}
+	g.metrics = newMetrics(cfg.Registry, g)
+	return g, nil
+}
+
+// Attach adds a modem; only before Run.
+func (g *Gateway) Attach(r Route) error {
+	if err := r.fill(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	name := r.Modem.Name()
+	switch {
+	case g.running:
+		return fmt.Errorf("attach modem %s: the gateway is running", name)
+	case g.byName[name] != nil:
+		return &InvalidError{"modem", fmt.Sprintf("two modems are named %q", name)}
+	case len(g.modems) == maxModems:
+		return &InvalidError{"modem", fmt.Sprintf("more than %d modems", maxModems)}
+	}
+	m := &modemState{index: len(g.modems), route: r, name: name, jobs: make(chan *entry, 1), pace: r.SubmitTime}
+	g.modems = append(g.modems, m)
+	g.byName[name] = m
+	return nil
+}
+
+// Run recovers what an earlier run left (sending becomes uncertain), then sends until ctx is done and all hand-overs
+// have ended. An error means that the store failed: the process should start afresh.
+func (g *Gateway) Run(ctx context.Context) error {
+	g.mu.Lock()
+	if g.running {
+		g.mu.Unlock()
+		return fmt.Errorf("gateway runs already")
+	}
+	g.running, g.began = true, time.Now()
+	g.mu.Unlock()
+	if err := g.recover(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("recover the queue: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, m := range g.modems {
+		group.Go(func() error { return g.serve(ctx, m) })
+	}
+	group.Go(func() error { return g.schedule(ctx) })
+	group.Go(func() error { return g.keep(ctx) })
+	close(g.ready)
+	return group.Wait()
+}
+
+// Ready is closed when the queue has been read from the store and sending has begun.
+func (g *Gateway) Ready() <-chan struct{} { return g.ready }
+
+// wakeAll lets scheduler and keeper look again. It never blocks.
+func (g *Gateway) wakeAll() {
+	nudge(g.work)
+	nudge(g.time)
+}
+
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// A signal wakes any number of waiters at once.
+type signal struct {
+	mu sync.Mutex
+	c  chan struct{}
+}
+
+func newSignal() *signal { return &signal{c: make(chan struct{})} }
+
+// wait returns a channel that the next raise closes. Take it before looking at what is waited for.
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c
+}
+
+func (s *signal) raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.c)
+	s.c = make(chan struct{})
+}
+
+// ids makes ids that ascend even within a millisecond and when the clock steps back.
+type ids struct {
+	mu      sync.Mutex
+	entropy io.Reader
+	last    time.Time
+}

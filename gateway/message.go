@@ -95,10 +95,13 @@ type Message struct {
 	Flash       bool        `json:"flash,omitempty"`
 	Unsure      Uncertainty `json:"unsure,omitempty"`
 	Status      Status      `json:"status"`
-	Parts       int         `json:"parts,omitempty"`
+	Parts       int         `json:"parts,omitempty"` // as estimated until a modem has encoded it
+	Again       bool        `json:"again,omitempty"` // the next hand-over is the one permitted second send
+	Shun        string      `json:"shun,omitempty"`  // a SIM that failed this recipient lately: another one first
 	ConcatRef   uint8       `json:"concat_ref,omitempty"`
 	Attempts    []Attempt   `json:"attempts,omitempty"`
 	Error       string      `json:"error,omitempty"` // a stable code: "cms-38", "expired-in-queue", "canceled", …
+	Verified    bool        `json:"verified,omitempty"` // its code came back
 	CreatedAt   time.Time   `json:"created_at"`
 	NotBefore   time.Time   `json:"not_before,omitzero"` // set aside until then
 	NotAfter    time.Time   `json:"not_after"`
@@ -115,9 +118,17 @@ type Attempt struct {
 	Class      driver.Class   `json:"class,omitempty"`
 	Code       string         `json:"code,omitempty"`
 	Again      bool           `json:"again,omitempty"` // the one permitted second send
-	References []uint8        `json:"references,omitempty"`
+	First      int            `json:"first,omitempty"`      // parts that earlier attempts had got accepted
+	References []uint8        `json:"references,omitempty"` // of the parts from First on
+	Reports    []PartReport   `json:"reports,omitempty"`    // as long as References once the first has come
 	ClaimedAt  time.Time      `json:"claimed_at"`
-	DoneAt     time.Time      `json:"done_at,omitzero"`
+	DoneAt     time.Time      `json:"done_at,omitzero"` // zero while the modem still owes its verdict
+}
+
+// PartReport is what the network last said of one part.
+type PartReport struct {
+	Status byte      `json:"status"` // TP-ST
+	At     time.Time `json:"at,omitzero"`
 }
 
 // LogValue keeps number and text out of logs.

@@ -1,0 +1,144 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"otpost/gateway/store"
+)
+
+// laneShare is how much of its life a message may have to wait when it is accepted, in percent. What a lane leaves is
+// room for more urgent ones that come later, so that they do not break the promise made to it.
+var laneShare = [Lanes]int{LaneWithdrawal: 100, LaneLogin: 85, LaneEnrol: 70, LaneText: 95}
+
+const (
+	retryUnknown = 30 * time.Second // nothing measured says when a modem will be back
+	maxRetry     = time.Hour
+)
+
+// A server is one modem as admission sees it: from when on, how fast, and how much it can still send.
+type server struct {
+	delay time.Duration
+	each  time.Duration
+	left  int       // parts its quotas allow
+	renew time.Time // when the quotas begin anew
+}
+
+// admit refuses a message that could not arrive in time, else reserves its place until the transaction is done: updates
+// that are decided but not yet committed count as well.
+func (g *Gateway) admit(tx store.Txn, now time.Time, d *Draft, parts int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.capacity(now, d, parts); err != nil {
+		g.metrics.admission(map[bool]string{true: "no-modem", false: "no-capacity"}[err.NoModem])
+		return err
+	}
+	lane := d.Lane
+	g.reserved[lane] += parts
+	tx.OnDone(func(bool) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.reserved[lane] -= parts
+	})
+	return nil
+}
+
+func (g *Gateway) capacity(now time.Time, d *Draft, parts int) *CapacityError {
+	servers, hope := g.servers(now, d.To, d.Lane)
+	life := d.NotAfter.Sub(now)
+	if len(servers) == 0 {
+		if hope > 0 && hope < life {
+			return nil
+		}
+		return &CapacityError{NoModem: true, RetryAfter: retryUnknown}
+	}
+	ahead, mask := parts, g.mask(d.To)
+	for l := range Lanes {
+		if Lane(l) <= d.Lane {
+			ahead += g.queue.lanes[l].load(mask) + g.reserved[l]
+		}
+	}
+	finish, renew := drain(servers, ahead)
+	if !renew.IsZero() {
+		return &CapacityError{RetryAfter: clamp(renew.Sub(now))}
+	}
+	allowed := life * time.Duration(laneShare[d.Lane]) / 100
+	if finish <= allowed {
+		return nil
+	}
+	return &CapacityError{RetryAfter: clamp(finish - allowed)}
+}
+
+func clamp(d time.Duration) time.Duration {
+	return min(max(d.Round(time.Second), time.Second), maxRetry)
+}
+
+// servers returns the modems that can send to the number, and, if there is none, how long one may take to come (zero:
+// there is no hope of any).
+func (g *Gateway) servers(now time.Time, to string, lane Lane) ([]server, time.Duration) {
+	var servers []server
+	var hope time.Duration
+	for _, m := range g.modems {
+		switch {
+		case !m.carries(to):
+		case g.up(m, now):
+			servers = append(servers, g.server(m, now, lane))
+		case g.hopeful(m, now), lane == LaneText && !m.paused:
+			hope = retryUnknown
+		}
+	}
+	return servers, hope
+}
+
+func (g *Gateway) server(m *modemState, now time.Time, lane Lane) server {
+	s, l := g.simOf(m, now), m.limits()
+	v := server{each: m.pace}
+	v.left, v.renew = s.quotaLeft(now, g.cfg.Location, l)
+	if m.current != nil {
+		v.delay = max(0, m.pace*time.Duration(max(1, m.parts))-now.Sub(m.began))
+	}
+	if l.minute == 0 {
+		return v
+	}
+	most := l.minute
+	if lane == LaneText {
+		most -= l.minute / textShare
+	}
+	step := paceWindow / time.Duration(most)
+	v.each = max(v.each, step)
+	// The pace's line must lie under what the window frees: a part leaves it a minute after it went.
+	for j, at := range s.Recent[max(0, len(s.Recent)-most):] {
+		n := j + most - min(most, len(s.Recent))
+		v.delay = max(v.delay, time.UnixMilli(at).Add(paceWindow).Sub(now)-time.Duration(n)*step)
+	}
+	return v
+}
+
+// drain returns when the servers together will have sent so many parts, or, if their quotas do not allow that many, when
+// the first of these begins anew.
+func drain(servers []server, parts int) (time.Duration, time.Time) {
+	total := 0
+	var renew time.Time
+	for _, s := range servers {
+		total += min(s.left, unlimited)
+		if !s.renew.IsZero() && (renew.IsZero() || s.renew.Before(renew)) {
+			renew = s.renew
+		}
+	}
+	if total < parts && !renew.IsZero() {
+		return 0, renew
+	}
+	slices.SortFunc(servers, func(a, b server) int { return cmp.Compare(a.delay, b.delay) })
+	// Each server adds its rate from its delay on; find the instant by which the work is done.
+	rate, base, finish := 0.0, 0.0, 0.0 // parts a second, sum of rate*delay
+	for i, s := range servers {
+		r := 1 / max(s.each.Seconds(), 1e-6)
+		rate, base = rate+r, base+r*s.delay.Seconds()
+		finish = (float64(parts) + base) / rate
+		if i+1 == len(servers) || finish <= servers[i+1].delay.Seconds() {
+			break
+		}
+	}
+	return time.Duration(finish * float64(time.Second)), time.Time{}
+}

@@ -1,0 +1,317 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"otpost/driver"
+	"otpost/gateway/store"
+)
+
+// fullPause is how long a worker waits before it asks a full store again.
+const fullPause = time.Second
+
+// A job is one claimed message on its way to a modem.
+type job struct {
+	id       string
+	attempt  int
+	parts    int
+	notAfter time.Time
+	submit   driver.Submit
+}
+
+// serve hands messages to one modem, one after the other, until ctx is done. A modem that hangs holds up its own worker
+// and nothing else.
+func (g *Gateway) serve(ctx context.Context, m *modemState) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-m.jobs:
+			if err := g.handle(ctx, m, e); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("modem %s: %w", m.name, err)
+			}
+		}
+	}
+}
+
+func (g *Gateway) handle(ctx context.Context, m *modemState, e *entry) error {
+	j, err := g.claim(ctx, m, e)
+	if err != nil || j == nil {
+		g.idle(m, e)
+		return err
+	}
+	began := time.Now()
+	r := g.hand(ctx, m, j)
+	if err := g.settle(ctx, m, j, r); err != nil {
+		return err
+	}
+	g.done(m, r, j, time.Since(began))
+	return nil
+}
+
+// idle frees a modem whose claim came to nothing; the message goes back unless its state has changed.
+func (g *Gateway) idle(m *modemState, e *entry) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m.current = nil
+	g.queue.back(e)
+	g.wakeAll()
+}
+
+// done frees a modem after a hand-over and learns from it.
+func (g *Gateway) done(m *modemState, r driver.Result, j *job, took time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m.current, m.overdue = nil, false
+	if r.Outcome == driver.Accepted {
+		m.measure(took, max(1, len(r.References)))
+	}
+	m.fault(time.Now(), r)
+	g.wakeAll()
+}
+
+// claim moves a message from queued to sending, counts it against the SIM and renders its text, all in one transaction:
+// only when that is durable may a byte reach the modem. nil: there is nothing to send.
+func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, error) {
+	g.mu.Lock()
+	sim, limits, reports := m.simID(), m.limits(), m.status.ICCID
+	g.mu.Unlock()
+	var j *job
+	err := g.update(ctx, func(tx store.Txn) error {
+		j = nil
+		now := time.Now()
+		msg, err := g.Lookup(tx, formatID(messagePrefix, e.id))
+		if err != nil || msg.Status != Queued {
+			g.forget(tx, e)
+			return ignoreNotFound(err)
+		}
+		text, gone, err := g.text(tx, now, &msg)
+		if err != nil || gone {
+			return err
+		}
+		parts := Parts(text)
+		s, err := g.loadSIM(tx, now, sim)
+		if err != nil {
+			return err
+		}
+		left := parts - msg.taken(reports)
+		if !s.allows(left, msg.Lane, limits) {
+			g.regrow(tx, e, left)
+			return nil
+		}
+		s.take(now, left, limits)
+		if err := g.saveSIM(tx, sim, s); err != nil {
+			return err
+		}
+		if msg.Parts = parts; parts > 1 && msg.ConcatRef == 0 {
+			if msg.ConcatRef, err = g.concatRef(); err != nil {
+				return err
+			}
+		}
+		i := msg.claim(now, m.name, reports)
+		j = &job{id: msg.ID, attempt: i, parts: left, notAfter: msg.NotAfter, submit: driver.Submit{
+			To: msg.To, Text: text, ConcatRef: msg.ConcatRef, SkipParts: msg.Attempts[i].First, Again: msg.Attempts[i].Again, Flash: msg.Flash,
+		}}
+		return g.put(tx, now, Queued, &msg)
+	})
+	return j, err
+}
+
+// text renders what is to be sent. gone says that the message has ended instead: its time is over, nobody waits for it
+// any more, or its text cannot be made.
+func (g *Gateway) text(tx store.Txn, now time.Time, m *Message) (text string, gone bool, err error) {
+	if !now.Before(m.NotAfter) {
+		m.expire(now)
+		return "", true, g.put(tx, now, Queued, m)
+	}
+	if m.Kind == KindText {
+		return m.Text, false, nil
+	}
+	text, err = g.cfg.Render(tx, now, *m)
+	switch {
+	case errors.Is(err, ErrMoot):
+		m.end(now, Canceled, errMoot)
+	case err != nil || text == "":
+		g.cfg.Log.Error("text of a code was not made", "message", m.ID, "error", err)
+		m.end(now, Failed, errRender)
+	default:
+		return text, false, nil
+	}
+	return "", true, g.put(tx, now, Queued, m)
+}
+
+// forget takes an entry out of the index that names no queued message.
+func (g *Gateway) forget(tx store.Txn, e *entry) {
+	tx.OnDone(func(committed bool) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if committed {
+			g.queue.remove(e.id)
+		}
+	})
+}
+
+// regrow corrects how many parts an entry is thought to need.
+func (g *Gateway) regrow(tx store.Txn, e *entry, parts int) {
+	tx.OnDone(func(bool) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		e.parts = uint8(min(parts, 255))
+	})
+}
+
+func (g *Gateway) concatRef() (uint8, error) {
+	var b [1]byte
+	if _, err := io.ReadFull(g.cfg.Random, b[:]); err != nil {
+		return 0, fmt.Errorf("make a concatenation reference: %w", err)
+	}
+	return max(1, b[0]), nil
+}
+
+// hand gives the message to the modem and waits for its verdict, however long that takes. Nothing is handed over after
+// the deadline, and the modem gives up by itself if it passes before the first byte.
+func (g *Gateway) hand(ctx context.Context, m *modemState, j *job) driver.Result {
+	now := time.Now()
+	if !now.Before(j.notAfter) || ctx.Err() != nil {
+		return driver.Result{Outcome: driver.Refused, Code: errExpired, Done: now}
+	}
+	ctx, cancel := context.WithDeadline(ctx, j.notAfter)
+	defer cancel()
+	g.mu.Lock()
+	s := j.submit
+	s.Validity, s.More = j.notAfter.Sub(now), g.queue.waiting(m.bit())
+	g.mu.Unlock()
+	r := m.route.Modem.Send(ctx, s)
+	switch r.Outcome {
+	case driver.Accepted, driver.Refused, driver.Unknown:
+	default:
+		g.cfg.Log.Error("modem gave no verdict", "modem", m.name, "message", j.id)
+		r = driver.Result{Outcome: driver.Unknown, Code: "no-verdict", Done: time.Now()}
+	}
+	return r
+}
+
+// waiting says whether anything waits that the modem may carry.
+func (q *queue) waiting(bit uint64) bool {
+	for l := range q.lanes {
+		for key, g := range q.lanes[l].groups {
+			if key.mask&bit != 0 && g.ring != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// settle writes a verdict and all that follows from it in one transaction.
+func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Result) error {
+	return g.update(context.WithoutCancel(ctx), func(tx store.Txn) error {
+		now := time.Now()
+		msg, err := g.Lookup(tx, j.id)
+		if err != nil {
+			return ignoreNotFound(err) // erased meanwhile
+		}
+		was, claimed := msg.Status, simOr(msg.Attempts[j.attempt].ICCID, m.name)
+		if !msg.verdict(now, j.attempt, r) {
+			return nil
+		}
+		sim := simOr(msg.Attempts[j.attempt].ICCID, m.name)
+		if err := g.account(tx, now, &msg, j, claimed, sim, r, m.limits()); err != nil {
+			return err
+		}
+		if err := g.await(tx, now, &msg, j.attempt); err != nil {
+			return err
+		}
+		if err := g.blame(tx, now, &msg, sim, r); err != nil {
+			return err
+		}
+		if msg.To == "" && msg.Status == Queued {
+			msg.end(now, Canceled, errCanceled) // erased meanwhile
+		}
+		if r.Outcome == driver.Unknown && msg.Status == Queued {
+			if err := g.tell(tx, now, &msg, Uncertain); err != nil {
+				return err
+			}
+		}
+		tx.OnDone(func(committed bool) {
+			if committed {
+				g.metrics.verdict(r)
+			}
+		})
+		return g.put(tx, now, was, &msg)
+	})
+}
+
+func simOr(iccid, modem string) string {
+	if iccid == "" {
+		return "modem:" + modem
+	}
+	return iccid
+}
+
+// account brings the SIM's counters to what has really happened.
+func (g *Gateway) account(tx store.Txn, now time.Time, m *Message, j *job, claimed, used string, r driver.Result, l limits) error {
+	s, err := g.loadSIM(tx, now, claimed)
+	if err != nil {
+		return err
+	}
+	if claimed != used { // the SIM was changed between claim and hand-over
+		s.giveBack(j.parts)
+		if err := g.saveSIM(tx, claimed, s); err != nil {
+			return err
+		}
+		if s, err = g.loadSIM(tx, now, used); err != nil {
+			return err
+		}
+		s.take(now, j.parts, l)
+	}
+	switch {
+	case r.Outcome == driver.Refused && r.Submitted.IsZero() && len(r.References) == 0:
+		s.giveBack(j.parts)
+	case r.Outcome == driver.Accepted:
+		s.unblock()
+		if m.Kind == KindCode {
+			s.sentCode()
+		}
+	}
+	if r.Outcome == driver.Refused && r.Class == driver.ClassCredit {
+		s.block(now, "credit")
+		g.cfg.Log.Warn("sim is out of credit or barred and rests", "until", s.blockedUntil())
+	}
+	return g.saveSIM(tx, used, s)
+}
+
+// blame remembers a failure that may be the recipient's, or the SIM that left the message in doubt.
+func (g *Gateway) blame(tx store.Txn, now time.Time, m *Message, sim string, r driver.Result) error {
+	if r.Outcome == driver.Refused && blames(r.Class) && m.To != "" {
+		return g.recipientFailed(tx, now, m.To, sim)
+	}
+	return nil
+}
+
+// update runs f, and again as long as the store only lacks space. Any other failure of the store is the caller's end.
+func (g *Gateway) update(ctx context.Context, f func(store.Txn) error) error {
+	for {
+		err := g.cfg.KV.Update(ctx, f)
+		if !errors.Is(err, store.ErrFull) {
+			return err
+		}
+		g.cfg.Log.Error("store is full: free some space", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(fullPause):
+		}
+	}
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}

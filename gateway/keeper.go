@@ -1,0 +1,267 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"otpost/driver"
+	"otpost/gateway/store"
+)
+
+// sweepEvery is how often the keeper looks for messages whose time for a report is over.
+const sweepEvery = time.Minute
+
+// keep does what time brings, until ctx is done: it expires messages at their deadlines, doubts hand-overs that take too
+// long, tells of modems that come and go, and closes what waited too long for a report.
+func (g *Gateway) keep(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var swept time.Time
+	for {
+		now := time.Now()
+		if now.Sub(swept) >= sweepEvery {
+			if err := ignoreCanceled(ctx, g.sweep(ctx)); err != nil {
+				return err
+			}
+			swept = now
+		}
+		if err := ignoreCanceled(ctx, g.due(ctx)); err != nil {
+			return err
+		}
+		timer.Reset(until(time.Now(), sooner(g.nextDue(), swept.Add(sweepEvery))))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.time:
+		case <-timer.C:
+		}
+	}
+}
+
+func ignoreCanceled(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (g *Gateway) due(ctx context.Context) error {
+	for _, f := range []func(context.Context) error{g.expire, g.overdue, g.modemsChanged} {
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextDue returns when the keeper has something to do.
+func (g *Gateway) nextDue() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var next time.Time
+	if len(g.queue.deadline.items) > 0 {
+		next = time.UnixMilli(g.queue.deadline.items[0].notAfter).Add(time.Millisecond)
+	}
+	for _, m := range g.modems {
+		if m.current != nil && !m.overdue {
+			next = sooner(next, m.began.Add(g.cfg.UnsureAfter))
+		}
+	}
+	return next
+}
+
+// expire ends queued messages whose deadline has passed.
+func (g *Gateway) expire(ctx context.Context) error {
+	for {
+		ids := g.dead(time.Now())
+		if len(ids) == 0 {
+			return nil
+		}
+		err := g.update(ctx, func(tx store.Txn) error {
+			now := time.Now()
+			for _, u := range ids {
+				if err := g.expireOne(tx, now, formatID(messagePrefix, u)); err != nil {
+					return err
+				}
+			}
+			tx.OnDone(func(committed bool) {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				for _, u := range ids {
+					if committed {
+						g.queue.remove(u)
+					}
+				}
+			})
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("expire messages: %w", err)
+		}
+	}
+}
+
+// dead returns entries past their deadline.
+func (g *Gateway) dead(now time.Time) []ulid.ULID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var ids []ulid.ULID
+	heap := &g.queue.deadline
+	for len(heap.items) > 0 && len(ids) < batch && heap.items[0].notAfter < now.UnixMilli() {
+		e := heap.pop()
+		ids = append(ids, e.id)
+	}
+	for _, id := range ids {
+		if e := g.queue.byID[id]; e != nil {
+			g.queue.unlink(e)
+		}
+	}
+	return ids
+}
+
+func (g *Gateway) expireOne(tx store.Txn, now time.Time, id string) error {
+	m, err := g.Lookup(tx, id)
+	if err != nil || m.Status != Queued || now.Before(m.NotAfter) {
+		return ignoreNotFound(err)
+	}
+	m.expire(now)
+	return g.put(tx, now, Queued, &m)
+}
+
+// overdue doubts hand-overs that take too long: the modem may still tell, but a code need not wait for that.
+func (g *Gateway) overdue(ctx context.Context) error {
+	now := time.Now()
+	for _, m := range g.modems {
+		g.mu.Lock()
+		e := m.current
+		if e == nil || m.overdue || now.Sub(m.began) < g.cfg.UnsureAfter {
+			g.mu.Unlock()
+			continue
+		}
+		m.overdue = true
+		g.mu.Unlock()
+		id := formatID(messagePrefix, e.id)
+		err := g.update(ctx, func(tx store.Txn) error {
+			now := time.Now()
+			msg, err := g.Lookup(tx, id)
+			if err != nil {
+				return ignoreNotFound(err)
+			}
+			i := len(msg.Attempts) - 1
+			if i < 0 || msg.Attempts[i].Modem != m.name || !g.doubt(&msg, now, i, errOverdue) {
+				return nil
+			}
+			return g.doubted(tx, now, &msg, i)
+		})
+		if err != nil {
+			return fmt.Errorf("doubt a hand-over: %w", err)
+		}
+	}
+	return nil
+}
+
+// modemsChanged reads the counters of SIMs that have come, and tells of modems that have come up or gone down.
+func (g *Gateway) modemsChanged(ctx context.Context) error {
+	for _, m := range g.modems {
+		g.mu.Lock()
+		changed, up, status, unknown := m.changed, m.wasUp, m.status, g.sims[m.simID()] == nil
+		m.changed = false
+		g.mu.Unlock()
+		if unknown {
+			if err := g.cfg.KV.View(ctx, func(tx store.Txn) error { return g.knowSIM(tx, m) }); err != nil {
+				return fmt.Errorf("read the counters of a sim: %w", err)
+			}
+		}
+		if !changed {
+			continue
+		}
+		if err := g.update(ctx, func(tx store.Txn) error {
+			return g.Emit(tx, time.Now(), modemEvent(m.name, up, status))
+		}); err != nil {
+			return fmt.Errorf("tell of a modem: %w", err)
+		}
+	}
+	return nil
+}
+
+func modemEvent(name string, up bool, s driver.Status) Event {
+	kind := "modem.down"
+	if up {
+		kind = "modem.up"
+	}
+	return Event{Type: kind, Data: map[string]any{"modem": name, "state": string(s.State)}}
+}
+
+func dueKey(at time.Time, id string) string { return fmt.Sprintf("gw/due/%012d/%s", at.Unix(), id) }
+
+// sweep closes sent and uncertain messages whose time for a report is over.
+func (g *Gateway) sweep(ctx context.Context) error {
+	for more := true; more; {
+		err := g.update(ctx, func(tx store.Txn) error {
+			now := time.Now()
+			var keys []string
+			err := tx.Scan(store.Range{Prefix: "gw/due/"}, func(key string, _ []byte) bool {
+				if key >= dueKey(now, "") || len(keys) == batch {
+					return false
+				}
+				keys = append(keys, key)
+				return true
+			})
+			more = len(keys) == batch
+			for _, key := range keys {
+				if err == nil {
+					err = g.unreported(tx, now, key)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("close messages without report: %w", err)
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) unreported(tx store.Txn, now time.Time, key string) error {
+	if err := tx.Delete(key); err != nil {
+		return err
+	}
+	m, err := g.Lookup(tx, key[strings.LastIndexByte(key, '/')+1:])
+	if err != nil || m.live() || m.Final() {
+		return ignoreNotFound(err)
+	}
+	if at := m.lastHeard().Add(g.cfg.ReportWait); at.After(now.Add(time.Second)) {
+		return tx.Set(dueKey(at, m.ID), nil, time.Time{})
+	}
+	m.finish(now)
+	tx.OnDone(func(committed bool) {
+		if committed {
+			g.metrics.report("missing")
+		}
+	})
+	return g.put(tx, now, m.Status, &m)
+}
+
+// lastHeard returns the instant from which a message waits for a report.
+func (m *Message) lastHeard() time.Time {
+	at := m.SentAt
+	for _, a := range m.Attempts {
+		if a.ClaimedAt.After(at) {
+			at = a.ClaimedAt
+		}
+	}
+	return at
+}
+
+func decode[T any](key string, value []byte) (T, error) {
+	var v T
+	if err := json.Unmarshal(value, &v); err != nil {
+		return v, &store.CorruptError{Key: key, Err: err}
+	}
+	return v, nil
+}

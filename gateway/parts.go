@@ -1,0 +1,75 @@
+package gateway
+
+import "unicode/utf16"
+
+// The capacity of one part and of each of several, 3GPP TS 23.040 9.2.3.24.1: 140 octets, six of them a header when
+// the text is concatenated.
+const (
+	septetsAlone, septetsEach = 160, 153
+	unitsAlone, unitsEach     = 70, 67
+)
+
+// gsm7 is the default alphabet of 3GPP TS 23.038 6.2.1; gsm7Extension needs an escape before each of its characters.
+const (
+	gsm7 = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?" +
+		"¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+	gsm7Extension = "\f^{}\\[~]|€"
+)
+
+// septets says how many septets each character of GSM 7-bit takes.
+func septets(r rune) int {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == ' ' {
+		return 1
+	}
+	for _, c := range gsm7 {
+		if c == r {
+			return 1
+		}
+	}
+	for _, c := range gsm7Extension {
+		if c == r {
+			return 2
+		}
+	}
+	return 0
+}
+
+// Parts returns how many SMS the text takes: GSM-7 when all of it is in the default alphabet, else UCS-2. An escape or
+// a surrogate pair is never split, so a part may hold one unit less than its capacity.
+func Parts(text string) int {
+	widths := make([]int, 0, len(text))
+	for _, r := range text {
+		w := septets(r)
+		if w == 0 {
+			return pack(wide(text), unitsAlone, unitsEach)
+		}
+		widths = append(widths, w)
+	}
+	return pack(widths, septetsAlone, septetsEach)
+}
+
+func wide(text string) []int {
+	widths := make([]int, 0, len(text))
+	for _, r := range text {
+		widths = append(widths, max(1, utf16.RuneLen(r)))
+	}
+	return widths
+}
+
+func pack(widths []int, alone, each int) int {
+	total := 0
+	for _, w := range widths {
+		total += w
+	}
+	if total <= alone {
+		return 1
+	}
+	parts, left := 1, each
+	for _, w := range widths {
+		if w > left {
+			parts, left = parts+1, each
+		}
+		left -= w
+	}
+	return parts
+}

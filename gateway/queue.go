@@ -1,0 +1,338 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// A queue is the index in memory of the messages that wait: which lane, for whom, until when, which modems. It holds
+// no text and no number. It is not safe for concurrent use; Gateway.mu guards it.
+//
+// Within a lane, messages that may use the same modems form a group; in a group the recipients take turns.
+type queue struct {
+	byID     map[ulid.ULID]*entry
+	lanes    [Lanes]lane
+	deadline heap[*entry]  // by notAfter
+	delayed  heap[*entry]  // by notBefore; not in any group's turns meanwhile
+	aside    heap[*bucket] // by until
+	turn     uint64
+}
+
+type lane struct {
+	groups map[groupKey]*group
+	parts  map[uint64]int // queued, delayed ones included, by the modems that may carry them
+	n      int
+}
+
+// load returns how many parts wait in the lane for any of the modems.
+func (l *lane) load(mask uint64) int {
+	n := 0
+	for m, parts := range l.parts {
+		if m&mask != 0 {
+			n += parts
+		}
+	}
+	return n
+}
+
+// groupKey says which modems may carry a message.
+type groupKey struct {
+	mask uint64 // modems with a fitting prefix
+	shun uint64 // of those, the ones to be used only if no other is up
+	pin  string // the SIM that must finish what it began; empty: any
+}
+
+type group struct {
+	key     groupKey
+	buckets map[uint64]*bucket
+	ring    *bucket // next to be served; circular
+	n       int     // entries, those of recipients set aside included
+	served  uint64
+}
+
+// A bucket holds what waits for one recipient, oldest first.
+type bucket struct {
+	group      *group
+	rcpt       uint64
+	head, tail *entry
+	prev, next *bucket // in the ring; nil: set aside
+	until      int64
+	at         int32
+}
+
+type entry struct {
+	id           ulid.ULID
+	rcpt         uint64
+	notAfter     int64 // unix milliseconds
+	notBefore    int64
+	bucket       *bucket // nil: delayed or taken
+	prev, next   *entry
+	key          groupKeyRef
+	deadlineSlot int32
+	delayedSlot  int32
+	lane         uint8
+	parts        uint8
+	queued       bool // counted in its lane
+}
+
+// groupKeyRef keeps entries small: keys are few and shared.
+type groupKeyRef = *groupKey
+
+func newQueue() *queue {
+	q := &queue{byID: map[ulid.ULID]*entry{}}
+	for l := range q.lanes {
+		q.lanes[l].groups, q.lanes[l].parts = map[groupKey]*group{}, map[uint64]int{}
+	}
+	q.deadline = heap[*entry]{less: func(a, b *entry) bool { return a.notAfter < b.notAfter }, slot: func(e *entry) *int32 { return &e.deadlineSlot }}
+	q.delayed = heap[*entry]{less: func(a, b *entry) bool { return a.notBefore < b.notBefore }, slot: func(e *entry) *int32 { return &e.delayedSlot }}
+	q.aside = heap[*bucket]{less: func(a, b *bucket) bool { return a.until < b.until }, slot: func(b *bucket) *int32 { return &b.at }}
+	return q
+}
+
+// put adds or moves an entry.
+func (q *queue) put(e *entry, now time.Time) {
+	q.remove(e.id)
+	e.deadlineSlot, e.delayedSlot = -1, -1
+	q.byID[e.id] = e
+	q.deadline.push(e)
+	q.count(e, true)
+	if e.notBefore > now.UnixMilli() {
+		q.delayed.push(e)
+		return
+	}
+	q.link(e)
+}
+
+func (q *queue) count(e *entry, in bool) {
+	if e.queued == in {
+		return
+	}
+	e.queued = in
+	l, d := &q.lanes[e.lane], 1
+	if !in {
+		d = -1
+	}
+	l.n += d
+	l.parts[e.key.mask] += d * int(e.parts)
+}
+
+// remove takes an entry out for good.
+func (q *queue) remove(id ulid.ULID) {
+	e := q.byID[id]
+	if e == nil {
+		return
+	}
+	delete(q.byID, id)
+	q.deadline.remove(e)
+	q.unlink(e)
+}
+
+// unlink takes an entry out of the turns; its deadline stays watched.
+func (q *queue) unlink(e *entry) {
+	q.count(e, false)
+	q.delayed.remove(e)
+	b := e.bucket
+	if b == nil {
+		return
+	}
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		b.head = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		b.tail = e.prev
+	}
+	e.prev, e.next, e.bucket = nil, nil, nil
+	b.group.n--
+	if b.head == nil {
+		q.drop(b)
+	}
+}
+
+func (q *queue) drop(b *bucket) {
+	g := b.group
+	g.leave(b)
+	q.aside.remove(b)
+	delete(g.buckets, b.rcpt)
+}
+
+// link appends an entry to its recipient's bucket.
+func (q *queue) link(e *entry) {
+	q.count(e, true)
+	l := &q.lanes[e.lane]
+	g := l.groups[*e.key]
+	if g == nil {
+		g = &group{key: *e.key, buckets: map[uint64]*bucket{}}
+		l.groups[*e.key] = g
+	}
+	b := g.buckets[e.rcpt]
+	if b == nil {
+		b = &bucket{group: g, rcpt: e.rcpt, at: -1}
+		g.buckets[e.rcpt] = b
+		g.join(b)
+	}
+	e.bucket, e.prev, e.next = b, b.tail, nil
+	if b.tail != nil {
+		b.tail.next = e
+	} else {
+		b.head = e
+	}
+	b.tail = e
+	g.n++
+}
+
+// join puts a bucket at the end of the ring, leave takes it out.
+func (g *group) join(b *bucket) {
+	if g.ring == nil {
+		b.prev, b.next, g.ring = b, b, b
+		return
+	}
+	b.prev, b.next = g.ring.prev, g.ring
+	b.prev.next, b.next.prev = b, b
+}
+
+func (g *group) leave(b *bucket) {
+	if b.next == nil {
+		return
+	}
+	if b.next == b {
+		g.ring = nil
+	} else {
+		b.prev.next, b.next.prev = b.next, b.prev
+		if g.ring == b {
+			g.ring = b.next
+		}
+	}
+	b.prev, b.next = nil, nil
+}
+
+// setAside lets everything of a recipient wait until then.
+func (q *queue) setAside(rcpt uint64, until time.Time) {
+	for l := range q.lanes {
+		for _, g := range q.lanes[l].groups {
+			if b := g.buckets[rcpt]; b != nil {
+				g.leave(b)
+				q.aside.remove(b)
+				b.until = until.UnixMilli()
+				q.aside.push(b)
+			}
+		}
+	}
+}
+
+// wake puts back into the turns what has waited long enough, and returns when there is more to put back (zero: never).
+func (q *queue) wake(now time.Time) time.Time {
+	ms := now.UnixMilli()
+	for len(q.delayed.items) > 0 && q.delayed.items[0].notBefore <= ms {
+		q.link(q.delayed.pop())
+	}
+	for len(q.aside.items) > 0 && q.aside.items[0].until <= ms {
+		b := q.aside.pop()
+		b.group.join(b)
+	}
+	var next int64
+	if len(q.delayed.items) > 0 {
+		next = q.delayed.items[0].notBefore
+	}
+	if len(q.aside.items) > 0 && (next == 0 || q.aside.items[0].until < next) {
+		next = q.aside.items[0].until
+	}
+	if next == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(next)
+}
+
+// An asker is an idle modem that looks for work.
+type asker struct {
+	bit    uint64
+	iccid  string
+	others uint64 // modems that are up, this one not among them
+	better uint64 // modems that are up and whose codes arrive, if this one's do not
+	fits   func(parts int, l Lane) bool // pace and quotas of its SIM allow that now
+}
+
+func (a asker) may(k groupKey) bool {
+	switch {
+	case k.mask&a.bit == 0:
+		return false
+	case k.pin != "":
+		return k.pin == a.iccid
+	case k.mask&a.better != 0:
+		return false
+	}
+	return k.shun&a.bit == 0 || k.mask&^k.shun&a.others == 0
+}
+
+// next returns what the modem should send now without taking it out, most urgent lane first; nil: nothing. short says
+// that something waits which is too long for the modem's pace as it stands.
+func (q *queue) next(a asker, now time.Time) (e *entry, short bool) {
+	ms := now.UnixMilli()
+	for l := range q.lanes {
+		e := q.head(Lane(l), a, ms)
+		switch {
+		case e == nil:
+		case a.fits(int(e.parts), Lane(l)):
+			return e, false
+		default:
+			return nil, true // what is behind it must not slip past for ever
+		}
+	}
+	return nil, false
+}
+
+func (q *queue) head(l Lane, a asker, ms int64) *entry {
+	for {
+		var best *group
+		for key, g := range q.lanes[l].groups {
+			if g.n == 0 {
+				delete(q.lanes[l].groups, key)
+				continue
+			}
+			if g.ring != nil && a.may(key) && (best == nil || g.served < best.served) {
+				best = g
+			}
+		}
+		if best == nil {
+			return nil
+		}
+		e := best.ring.head
+		if e.notAfter > ms {
+			return e
+		}
+		q.unlink(e) // dead: the keeper expires it
+	}
+}
+
+// take removes an entry that next returned from the turns and gives the turn to the next recipient. The entry stays in
+// the index until its claim is durable.
+func (q *queue) take(e *entry) {
+	g := e.bucket.group
+	q.turn++
+	g.served = q.turn
+	g.ring = e.bucket.next
+	q.unlink(e)
+}
+
+// back returns a taken entry whose claim did not come about.
+func (q *queue) back(e *entry) {
+	if q.byID[e.id] == e && e.bucket == nil && e.delayedSlot < 0 {
+		q.link(e)
+	}
+}
+
+// oldest returns how many entries a lane holds and the age of the oldest, which is at the head of some recipient's
+// bucket. Entries that wait for a second attempt are not looked at.
+func (q *queue) oldest(l Lane, now time.Time) (int, time.Duration) {
+	first := ulid.Timestamp(now)
+	for _, g := range q.lanes[l].groups {
+		for _, b := range g.buckets {
+			first = min(first, b.head.id.Time())
+		}
+	}
+	return q.lanes[l].n, now.Sub(ulid.Time(first)).Truncate(time.Millisecond)
+}

@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"otpost/gateway/store"
+)
+
+// batch is how many records one transaction of a sweep touches.
+const batch = 200
+
+// recover reads the queue from the store. What was with a modem when an earlier run ended may have gone out: it becomes
+// uncertain, and its policy says whether it is sent once more.
+func (g *Gateway) recover(ctx context.Context) error {
+	var sending []string
+	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
+		sending = sending[:0]
+		if err := g.recoverModems(tx); err != nil {
+			return err
+		}
+		if err := g.recoverIDs(tx); err != nil {
+			return err
+		}
+		now := time.Now()
+		return scan(tx, store.Range{Prefix: "gw/q/"}, func(key string, r queueRecord) bool {
+			id := strings.TrimPrefix(key, "gw/q/")
+			if r.Sending {
+				sending = append(sending, id)
+			} else {
+				g.restore(id, r, now)
+			}
+			return true
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for len(sending) > 0 {
+		n := min(batch, len(sending))
+		err := g.update(ctx, func(tx store.Txn) error {
+			for _, id := range sending[:n] {
+				if err := g.interrupted(tx, time.Now(), id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		sending = sending[n:]
+	}
+	return g.sweep(ctx)
+}
+
+func (g *Gateway) recoverModems(tx store.Txn) error {
+	for _, m := range g.modems {
+		r, err := load[modemRecord](tx, "gw/modem/"+m.name)
+		if err != nil {
+			return err
+		}
+		status := m.route.Modem.Status()
+		g.mu.Lock()
+		m.paused = r.Paused
+		g.observe(m, status, time.Now())
+		g.mu.Unlock()
+		if err := g.knowSIM(tx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knowSIM reads the record of the modem's SIM into memory unless it is there.
+func (g *Gateway) knowSIM(tx store.Txn, m *modemState) error {
+	g.mu.Lock()
+	sim := m.simID()
+	known := g.sims[sim] != nil
+	g.mu.Unlock()
+	if known {
+		return nil
+	}
+	s, err := g.loadSIM(tx, time.Now(), sim)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sims[sim] == nil {
+		g.sims[sim] = &s
+	}
+	g.wakeAll()
+	return nil
+}
+
+// recoverIDs lets new ids sort behind all that are there, even if the clock was set back.
+func (g *Gateway) recoverIDs(tx store.Txn) error {
+	for _, kind := range []struct{ key, prefix string }{{"gw/msg/", messagePrefix}, {"gw/evt/", eventPrefix}, {"gw/in/", inboxPrefix}} {
+		err := tx.Scan(store.Range{Prefix: kind.key, Reverse: true}, func(key string, _ []byte) bool {
+			g.ids.after(kind.prefix, key[len(kind.key):])
+			return false
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) restore(id string, r queueRecord, now time.Time) {
+	u, err := parseID(messagePrefix, id)
+	if err != nil {
+		g.cfg.Log.Error("queue holds an improper id", "message", id)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.queue.byID[u] == nil {
+		e := g.entry(r)
+		e.id = u
+		g.queue.put(e, now)
+	}
+}
+
+// interrupted settles what an earlier run left with a modem.
+func (g *Gateway) interrupted(tx store.Txn, now time.Time, id string) error {
+	m, err := g.Lookup(tx, id)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	i := len(m.Attempts) - 1
+	if i < 0 || !g.doubt(&m, now, i, errRestart) {
+		return nil
+	}
+	m.Attempts[i].DoneAt = now // nobody is left to tell
+	return g.doubted(tx, now, &m, i)
+}
+
+// doubt marks an attempt as one that may have gone out.
+func (g *Gateway) doubt(m *Message, now time.Time, i int, code string) bool {
+	return m.overdue(now, i, code)
+}
+
+// doubted writes a message that has become uncertain, and says so even if it is sent once more at once.
+func (g *Gateway) doubted(tx store.Txn, now time.Time, m *Message, i int) error {
+	if err := g.await(tx, now, m, i); err != nil {
+		return err
+	}
+	if m.To == "" && m.Status == Queued {
+		m.Unsure = Keep
+		m.end(now, Canceled, errCanceled) // erased meanwhile
+	}
+	if m.Status == Queued {
+		if err := g.tell(tx, now, m, Uncertain); err != nil {
+			return err
+		}
+	}
+	return g.put(tx, now, Sending, m)
+}
+
+// scan calls f with each record of the range as a T.
+func scan[T any](tx store.Txn, r store.Range, f func(key string, v T) bool) error {
+	var bad error
+	err := tx.Scan(r, func(key string, value []byte) bool {
+		v, err := decode[T](key, value)
+		if err != nil {
+			bad = err
+			return false
+		}
+		return f(key, v)
+	})
+	if bad != nil {
+		return bad
+	}
+	return err
+}

@@ -1,0 +1,273 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"otpost/driver"
+	"otpost/gateway/store"
+)
+
+const (
+	sameDigits  = 7         // of the ends of two numbers that name the same phone, in whatever form
+	earlyFor    = time.Hour // how long a report that came before its verdict is kept
+	clockSpread = 10 * time.Minute
+)
+
+// A refRecord finds a part by SIM and reference.
+type refRecord struct {
+	Attempt int       `json:"attempt"`
+	Part    int       `json:"part"` // within the attempt
+	To      string    `json:"to"`
+	At      time.Time `json:"at"`
+}
+
+// An earlyRecord is a report that named no part we knew of yet.
+type earlyRecord struct {
+	Report driver.Report `json:"report"`
+	At     time.Time     `json:"at"`
+}
+
+func (g *Gateway) refPrefix(kind, sim string) string {
+	return "gw/" + kind + "/" + g.cfg.Secrets.Pseudonym("iccid", sim) + "/"
+}
+
+func refPart(ref uint8) string { return fmt.Sprintf("%03d/", ref) }
+
+// Report implements driver.Handler. It returns nil once the report is durable; the same report may come again.
+func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) error {
+	g.mu.Lock()
+	sim, early := simOr(r.ICCID, modem), false
+	if m := g.byName[modem]; m != nil {
+		if r.ICCID == "" {
+			sim = m.simID()
+		}
+		early = m.current != nil
+	}
+	g.mu.Unlock()
+	return g.update(ctx, func(tx store.Txn) error {
+		now := time.Now()
+		outcome, err := g.match(tx, now, sim, r)
+		if err != nil {
+			return err
+		}
+		if outcome == "" {
+			outcome = "unmatched"
+			if early {
+				outcome = "early"
+			}
+			if err := g.park(tx, now, sim, r); err != nil {
+				return err
+			}
+		}
+		tx.OnDone(func(committed bool) {
+			if committed {
+				g.metrics.report(outcome)
+			}
+		})
+		return nil
+	})
+}
+
+// match finds the part that a report is about by SIM, reference, recipient and time, and records it. An empty outcome
+// means that there is none.
+func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report) (string, error) {
+	type candidate struct {
+		id  string
+		ref refRecord
+	}
+	prefix := g.refPrefix("ref", sim) + refPart(r.Reference)
+	var found []candidate
+	err := scan(tx, store.Range{Prefix: prefix, Reverse: true}, func(key string, ref refRecord) bool {
+		if now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) {
+			found = append(found, candidate{key[len(prefix):], ref})
+		}
+		return true
+	})
+	if err != nil {
+		return "", err
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return int(distance(a.ref.At, r) - distance(b.ref.At, r))
+	})
+	outcome := ""
+	for _, c := range found {
+		m, err := g.Lookup(tx, c.id)
+		if err != nil {
+			if err = ignoreNotFound(err); err != nil {
+				return "", err
+			}
+			continue
+		}
+		if a := m.Attempts[c.ref.Attempt]; c.ref.Part < len(a.Reports) && a.Reports[c.ref.Part].final() {
+			outcome = "duplicate"
+			continue
+		}
+		return g.record(tx, now, sim, &m, func() { m.report(now, c.ref.Attempt, c.ref.Part, r) }, r)
+	}
+	if outcome != "" {
+		return outcome, nil
+	}
+	return g.settleUnsure(tx, now, sim, r)
+}
+
+// distance tells how far a report's time of submission is from an attempt's. Without one, or with one from a clock that
+// is far off, only the order counts and the newest is nearest.
+func distance(at time.Time, r driver.Report) time.Duration {
+	if d := r.Sent.Sub(at).Abs(); !r.Sent.IsZero() && d < clockSpread {
+		return d
+	}
+	return clockSpread
+}
+
+// record applies a report to a message and writes what follows.
+func (g *Gateway) record(tx store.Txn, now time.Time, sim string, m *Message, apply func(), r driver.Report) (string, error) {
+	was := m.Status
+	apply()
+	if err := g.put(tx, now, was, m); err != nil {
+		return "", err
+	}
+	switch {
+	case !r.Final():
+		return "pending", nil
+	case r.Delivered():
+		return "delivered", g.recipientReached(tx, m.To)
+	case m.To == "":
+		return "undelivered", nil
+	}
+	return "undelivered", g.recipientFailed(tx, now, m.To, sim)
+}
+
+// settleUnsure gives a report whose reference nobody knows to the hand-over that is in doubt: same SIM, same phone.
+func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver.Report) (string, error) {
+	prefix := g.refPrefix("unsure", sim)
+	id, ref := "", refRecord{}
+	err := scan(tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
+		fits := samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && !tooEarly(r, u.At)
+		if fits {
+			id, ref = key[len(prefix):], u
+		}
+		return !fits
+	})
+	if err != nil || id == "" {
+		return "", err
+	}
+	m, err := g.Lookup(tx, id)
+	if err != nil {
+		return "", ignoreNotFound(err)
+	}
+	a := m.Attempts[ref.Attempt]
+	if a.Outcome != driver.Unknown || a.First+len(a.References) >= max(m.Parts, 1) {
+		return "", tx.Delete(prefix + id)
+	}
+	outcome, err := g.record(tx, now, sim, &m, func() { m.settleByReport(now, ref.Attempt, r) }, r)
+	if err != nil {
+		return "", err
+	}
+	part := len(m.Attempts[ref.Attempt].References) - 1
+	if err := g.saveRef(tx, sim, &m, ref.Attempt, part); err != nil {
+		return "", err
+	}
+	if m.doubtful() {
+		return outcome, nil
+	}
+	return outcome, tx.Delete(prefix + id)
+}
+
+// tooEarly says whether a report is about something submitted before the instant, as far as the network's clock tells.
+func tooEarly(r driver.Report, at time.Time) bool {
+	d := at.Sub(r.Sent)
+	return !r.Sent.IsZero() && d > time.Minute && d < 24*time.Hour && r.At.Before(at)
+}
+
+// await makes the parts of an attempt known to later reports, and takes in those that came before the verdict.
+func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
+	a := &m.Attempts[i]
+	sim := simOr(a.ICCID, a.Modem)
+	if a.Outcome == driver.Unknown {
+		u := refRecord{Attempt: i, To: m.To, At: a.ClaimedAt}
+		if err := store.Save(tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
+			return err
+		}
+	}
+	if err := g.takeEarly(tx, now, m, i, sim); err != nil {
+		return err
+	}
+	for part := range a.References {
+		if err := g.saveRef(tx, sim, m, i, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) saveRef(tx store.Txn, sim string, m *Message, i, part int) error {
+	a := m.Attempts[i]
+	ref := refRecord{Attempt: i, Part: part, To: m.To, At: a.ClaimedAt}
+	key := g.refPrefix("ref", sim) + refPart(a.References[part]) + m.ID
+	return store.Save(tx, key, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
+}
+
+func (g *Gateway) park(tx store.Txn, now time.Time, sim string, r driver.Report) error {
+	id, err := g.ids.next("", now)
+	if err != nil {
+		return err
+	}
+	return store.Save(tx, g.refPrefix("early", sim)+refPart(r.Reference)+id, earlyRecord{r, now}, now.Add(earlyFor+collectSlack))
+}
+
+// takeEarly applies parked reports of the attempt's references, and, while a hand-over without any is in doubt, of its
+// recipient.
+func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim string) error {
+	a := &m.Attempts[i]
+	base := g.refPrefix("early", sim)
+	for part, ref := range slices.Clone(a.References) {
+		if err := g.eachEarly(tx, now, base+refPart(ref), m, a.ClaimedAt, func(r driver.Report) { m.report(now, i, part, r) }); err != nil {
+			return err
+		}
+	}
+	if a.Outcome != driver.Unknown {
+		return nil
+	}
+	return g.eachEarly(tx, now, base, m, a.ClaimedAt, func(r driver.Report) {
+		if a.First+len(a.References) < max(m.Parts, 1) {
+			m.settleByReport(now, i, r)
+		}
+	})
+}
+
+func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, m *Message, since time.Time, f func(driver.Report)) error {
+	var used []string
+	err := scan(tx, store.Range{Prefix: prefix}, func(key string, e earlyRecord) bool {
+		if now.Sub(e.At) <= earlyFor && !e.At.Before(since) && samePhone(m.To, e.Report.Recipient) {
+			f(e.Report)
+			used = append(used, key)
+		}
+		return true
+	})
+	for _, key := range used {
+		if err == nil {
+			err = tx.Delete(key)
+		}
+	}
+	return err
+}
+
+// samePhone compares two forms of a number by the digits at their ends.
+func samePhone(a, b string) bool {
+	a, b = digits(a), digits(b)
+	n := min(len(a), len(b), sameDigits)
+	return n >= min(sameDigits, 3) && a[len(a)-n:] == b[len(b)-n:]
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}

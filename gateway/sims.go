@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"otpost/gateway/store"
+)
+
+const paceWindow = time.Minute
+
+// A simRecord is what one SIM has sent, durable and by ICCID: neither a restart nor another port renews it.
+type simRecord struct {
+	Day        string    `json:"day"` // 2006-01-02 in the configured zone
+	DayCount   int       `json:"day_count"`
+	Month      string    `json:"month"` // 2006-01
+	MonthCount int       `json:"month_count"`
+	Recent     []int64   `json:"recent,omitempty"` // unix milliseconds of the parts of the last minute, oldest first
+	Blocked    string    `json:"blocked,omitempty"`
+	BlockedAt  time.Time `json:"blocked_at,omitzero"`
+	Blocks     int       `json:"blocks,omitempty"` // in a row, without a success in between
+	Codes      float64   `json:"codes,omitempty"`  // codes sent, fading with every new one
+	Verified   float64   `json:"verified,omitempty"`
+}
+
+// Limits are what a SIM may send; zero is no limit.
+type limits struct{ minute, day, month int }
+
+// quarantine pauses of a SIM that was refused for its credit, by how often in a row.
+const (
+	firstQuarantine = 15 * time.Minute
+	lastQuarantine  = 6 * time.Hour
+)
+
+// textShare is the part of every quota that texts leave to codes: a fifth.
+const textShare = 5
+
+// roll forgets what lies in an earlier minute, day or month.
+func (s *simRecord) roll(now time.Time, loc *time.Location) {
+	local := now.In(loc)
+	if day := local.Format(time.DateOnly); day != s.Day {
+		s.Day, s.DayCount = day, 0
+	}
+	if month := local.Format("2006-01"); month != s.Month {
+		s.Month, s.MonthCount = month, 0
+	}
+	low, high := now.Add(-paceWindow).UnixMilli(), now.Add(paceWindow).UnixMilli()
+	s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(ms int64) bool { return ms <= low || ms > high })
+}
+
+// take counts n parts, at instants that only grow. The caller has rolled the record.
+func (s *simRecord) take(now time.Time, n int, l limits) {
+	s.DayCount += n
+	s.MonthCount += n
+	if l.minute == 0 {
+		s.Recent = nil
+		return
+	}
+	for range n {
+		s.Recent = append(s.Recent, now.UnixMilli())
+	}
+	if keep := 2 * max(l.minute, n); len(s.Recent) > keep {
+		s.Recent = s.Recent[len(s.Recent)-keep:]
+	}
+}
+
+// giveBack returns n parts to the day and the month: nothing was submitted. The minute's pace stays used.
+func (s *simRecord) giveBack(n int) {
+	s.DayCount, s.MonthCount = max(0, s.DayCount-n), max(0, s.MonthCount-n)
+}
+
+const unlimited = 1 << 30
+
+// allows says whether n parts may go out now. Only a message longer than a whole minute's pace may exceed it, after a
+// minute of silence.
+func (s *simRecord) allows(n int, lane Lane, l limits) bool {
+	return fits(n, lane, l.day, s.DayCount) && fits(n, lane, l.month, s.MonthCount) &&
+		(fits(n, lane, l.minute, len(s.Recent)) || len(s.Recent) == 0)
+}
+
+func fits(n int, lane Lane, limit, used int) bool {
+	if lane == LaneText {
+		limit -= limit / textShare
+	}
+	return limit == 0 || used+n <= limit
+}
+
+// quotaLeft returns what the day and the month allow, and when they begin anew if that is nothing.
+func (s *simRecord) quotaLeft(now time.Time, loc *time.Location, l limits) (int, time.Time) {
+	left, until := unlimited, time.Time{}
+	y, m, d := now.In(loc).Date()
+	if l.day > 0 {
+		left = max(0, l.day-s.DayCount)
+		until = time.Date(y, m, d+1, 0, 0, 0, 0, loc)
+	}
+	if month := l.month - s.MonthCount; l.month > 0 && month < left {
+		left = max(0, month)
+		until = time.Date(y, m+1, 1, 0, 0, 0, 0, loc)
+	}
+	return left, until
+}
+
+// slotFree returns when the pace allows another part; zero: now. reserve slots are left to codes.
+func (s *simRecord) slotFree(l limits, reserve int) time.Time {
+	most := l.minute - reserve
+	if l.minute == 0 || len(s.Recent) < most || most < 1 {
+		return time.Time{}
+	}
+	return time.UnixMilli(s.Recent[len(s.Recent)-most]).Add(paceWindow + time.Millisecond)
+}
+
+// block quarantines the SIM, longer every time.
+func (s *simRecord) block(now time.Time, why string) {
+	if s.blockedUntil().After(now) {
+		return
+	}
+	s.Blocked, s.BlockedAt = why, now
+	s.Blocks++
+}
+
+func (s *simRecord) blockedUntil() time.Time {
+	if s.Blocked == "" {
+		return time.Time{}
+	}
+	return s.BlockedAt.Add(backoff(firstQuarantine, lastQuarantine, s.Blocks))
+}
+
+// unblock ends a quarantine because the SIM has sent, or an operator says so.
+func (s *simRecord) unblock() { s.Blocked, s.BlockedAt, s.Blocks = "", time.Time{}, 0 }
+
+// sentCode counts a code, verified one that came back. Both fade, so that the last hundred or so decide.
+func (s *simRecord) sentCode() {
+	const fade = 0.99
+	s.Codes, s.Verified = s.Codes*fade+1, s.Verified*fade
+}
+
+func (s *simRecord) verifiedCode() { s.Verified++ }
+
+func (g *Gateway) simKey(iccid string) string {
+	return "gw/sim/" + g.cfg.Secrets.Pseudonym("iccid", iccid)
+}
+
+func (g *Gateway) loadSIM(tx store.Txn, now time.Time, iccid string) (simRecord, error) {
+	s, err := load[simRecord](tx, g.simKey(iccid))
+	if err != nil {
+		return s, err
+	}
+	s.roll(now, g.cfg.Location)
+	return s, nil
+}
+
+// saveSIM writes the record and lets the copy in memory follow the commit.
+func (g *Gateway) saveSIM(tx store.Txn, iccid string, s simRecord) error {
+	tx.OnDone(func(committed bool) {
+		if committed {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.sims[iccid] = &s
+		}
+	})
+	return store.Save(tx, g.simKey(iccid), s, time.Time{})
+}
+
+// load reads a record that need not be there yet.
+func load[T any](tx store.Txn, key string) (T, error) {
+	v, err := store.Load[T](tx, key)
+	if isNotFound(err) {
+		err = nil
+	}
+	return v, err
+}
