@@ -53,6 +53,7 @@ type Submit struct {
 type Result struct {
 	Outcome    Outcome
 	References []uint8   // TP-MR of each part accepted now, in order; may be non-empty with Refused or Unknown too
+	Taken      int       // parts accepted now, also those whose reference the modem did not tell
 	Parts      int       // how many parts the whole message has
 	Class      Class     // of a refusal
 	Code       string    // "cms-38", "cme-14", "error", "no-prompt", "not-ready", …; never free text from the modem

@@ -1,0 +1,401 @@
+package driver
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxLine caps a line; what is longer is thrown away to its end (libraries.md B 12).
+const maxLine = 4096
+
+const (
+	escape = 0x1b
+	ctrlZ  = 0x1a
+)
+
+// exchange is one command and what came back for it. Its fields belong to filter.mu until done is closed.
+type exchange struct {
+	cmd       string // without AT: "+CMGS=18"
+	name      string // "+CMGS"
+	sms       bool   // waits for a prompt
+	prompted  bool   // and got it
+	strict    bool   // older finals are owed: only one behind our own answer counts
+	held      int    // finals passed over for that reason
+	pdu       string // what was written after the prompt, to know its echo; secret
+	submitted time.Time
+	info      []string
+	final     string        // normalised: OK, ERROR, +CMS ERROR: n, +CME ERROR: n
+	broken    string        // why no final can come any more: a code
+	done      chan struct{} // closed with final or broken
+}
+
+// filter sits between the port and `at` and cleans the byte stream: lines split at CR and LF, bounded; echo dropped; result
+// codes that nobody asked for taken out and queued in order; odd finals normalised; one prompt, and only when one is
+// awaited; a final that belongs to an older command never passed on as the answer to a newer one.
+//
+// Read is called by at's reader, Write by its command loop, the rest by the modem's loop.
+type filter struct {
+	port   io.ReadWriter
+	tap    func(dir Direction, line string)
+	notify chan struct{} // capacity 1: there are events
+
+	mu        sync.Mutex
+	ex        *exchange // in flight
+	last      *exchange // the newest, also when it is over
+	owed      int       // finals of commands that were given up
+	unsettled bool      // one of those is a submit
+	muted     bool      // ESC is kept from the modem
+	swallow   bool      // the next final ends a late +CMGS
+	events    []event
+	dropped   int // events beyond maxEvents
+	lastByte  time.Time
+	lastRing  time.Time
+	header    string // +CDS, +CMT or +CBM that waits for its PDU
+	skipped   int    // lines between that header and its PDU
+	quoted    string // +CUSD whose text goes on in the next line
+	buf       []byte
+	overlong  bool
+	spaces    bool // behind a prompt
+	noise     int
+
+	// Owned by the reader.
+	raw [1024]byte
+	out []byte
+	err error
+}
+
+// Direction says who wrote a traced line.
+type Direction string
+
+// The directions of a traced line.
+const (
+	ToModem   Direction = "to-modem"
+	FromModem Direction = "from-modem"
+)
+
+func newFilter(p io.ReadWriter, tap func(Direction, string)) *filter {
+	if tap == nil {
+		tap = func(Direction, string) {}
+	}
+	return &filter{port: p, tap: tap, notify: make(chan struct{}, 1), lastByte: time.Now()}
+}
+
+// Read hands cleaned lines to at.
+func (f *filter) Read(b []byte) (int, error) {
+	for len(f.out) == 0 {
+		if f.err != nil {
+			return 0, f.err
+		}
+		n, err := f.port.Read(f.raw[:])
+		f.feed(f.raw[:n])
+		if err != nil {
+			f.fail(err)
+		}
+	}
+	n := copy(b, f.out)
+	f.out = f.out[n:]
+	return n, nil
+}
+
+func (f *filter) feed(p []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(p) > 0 {
+		f.lastByte = time.Now()
+	}
+	for _, c := range p {
+		f.octet(c)
+	}
+}
+
+// fail ends what is in flight because the port is gone.
+func (f *filter) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+	f.breakOff(f.ex, CodeHangup)
+}
+
+// octet takes one byte of the modem's. Line ends are CR, LF, and the echo of Ctrl-Z; other control bytes are line noise.
+func (f *filter) octet(c byte) {
+	switch {
+	case c == '\r' || c == '\n' || c == ctrlZ:
+		f.endLine()
+	case c == '>' && f.atPrompt():
+		f.prompt()
+	case c == ' ' && f.spaces:
+	case c < ' ' || c == 0x7f:
+	case f.overlong:
+	case len(f.buf) == maxLine:
+		f.buf, f.overlong = f.buf[:0], true
+		f.noise++
+	default:
+		f.spaces = false
+		f.buf = append(f.buf, c)
+	}
+}
+
+func (f *filter) endLine() {
+	text := strings.TrimSpace(string(f.buf))
+	f.buf, f.overlong, f.spaces = f.buf[:0], false, false
+	if text != "" {
+		f.tap(FromModem, text)
+		f.line(text)
+	}
+}
+
+// atPrompt says whether a '>' now is a prompt: at the start of a line, or right behind the command's echo.
+func (f *filter) atPrompt() bool {
+	if f.overlong {
+		return false
+	}
+	text := strings.TrimSpace(string(f.buf))
+	return text == "" || f.ex != nil && f.ex.sms && text == "AT"+f.ex.cmd
+}
+
+// prompt passes the one prompt that is awaited on to at. Any other is reported: the modem sits in its editor and every
+// command that follows would become part of a message.
+func (f *filter) prompt() {
+	f.buf, f.spaces = f.buf[:0], true
+	switch {
+	case f.ex != nil && f.ex.sms && !f.ex.prompted:
+		f.ex.prompted = true
+		f.tap(FromModem, ">")
+		f.out = append(f.out, "> "...)
+	case f.ex == nil || !f.ex.sms:
+		f.push(event{kind: evStrayPrompt})
+	}
+}
+
+// line files one line: the body of a header, echo, final, answer, or a result code that came unasked.
+func (f *filter) line(l string) {
+	switch {
+	case f.header != "" && f.body(l):
+	case f.quoted != "" && f.unquote(l):
+	case f.echo(&l):
+	case f.final(l):
+	case f.answer(l):
+	case f.urc(l):
+	case f.ex != nil && !f.ex.sms && !strings.HasPrefix(l, ">"):
+		f.info(l)
+	default:
+		f.noise++
+	}
+}
+
+// body takes the PDU behind +CDS, +CMT or +CBM. Up to three other lines may come in between (a flood); then the header is
+// dropped (libraries.md B 6).
+func (f *filter) body(l string) bool {
+	if isHexPDU(l) {
+		switch f.header {
+		case "+CDS", "+CMT":
+			f.push(event{kind: evPDU, text: f.header, pdu: l})
+		}
+		f.header = ""
+		return true
+	}
+	if f.skipped++; f.skipped > 3 {
+		f.header = ""
+		f.noise++
+	}
+	return false
+}
+
+// unquote joins a USSD text that spans lines; it may contain what looks like a final.
+func (f *filter) unquote(l string) bool {
+	f.quoted += "\n" + l
+	if strings.Count(f.quoted, `"`)%2 == 0 || len(f.quoted) > 1024 {
+		f.push(event{kind: evUSSD, text: f.quoted})
+		f.quoted = ""
+	}
+	return true
+}
+
+// echo drops the command's and the PDU's echo, however often it comes, and cuts it off a line that goes on.
+func (f *filter) echo(l *string) bool {
+	if f.ex != nil {
+		if f.ex.pdu != "" {
+			*l = strings.TrimSpace(strings.TrimPrefix(*l, f.ex.pdu))
+		}
+		if *l == "" || *l == "AT"+f.ex.cmd || f.ex.sms && isHexPDU(*l) {
+			return true
+		}
+	}
+	return echoLine.MatchString(*l)
+}
+
+// final files a final result. It is late when nothing is in flight, or when older ones are owed and our own answer has
+// not come yet.
+func (f *filter) final(l string) bool {
+	final, ok := f.normalise(l)
+	if !ok {
+		return false
+	}
+	ex := f.ex
+	if ex == nil || f.swallow || ex.strict && len(ex.info) == 0 {
+		f.owed = max(0, f.owed-1)
+		if ex != nil {
+			ex.held++
+		}
+		f.push(event{kind: evLate, text: final})
+		f.swallow = false
+		return true
+	}
+	ex.final = final
+	f.ex = nil
+	close(ex.done)
+	f.emit(final)
+	return true
+}
+
+// answer files a line of the command in flight. A +CMGS before our own Ctrl-Z is an older message's.
+func (f *filter) answer(l string) bool {
+	name, _, ok := strings.Cut(l, ":")
+	if !ok {
+		return false
+	}
+	if strings.EqualFold(strings.TrimSpace(name), "+CMGS") && (f.ex == nil || !f.ex.sms || f.ex.submitted.IsZero()) {
+		f.push(event{kind: evLate, text: l})
+		f.swallow = f.ex != nil
+		return true
+	}
+	if f.ex == nil || !f.ex.answeredBy(name) {
+		return false
+	}
+	f.info(l)
+	return true
+}
+
+func (f *filter) info(l string) {
+	if len(f.ex.info) < 512 {
+		f.ex.info = append(f.ex.info, l)
+	}
+	f.emit(l)
+}
+
+func (f *filter) emit(l string) { f.out = append(append(f.out, l...), '\r', '\n') }
+
+// breakOff ends an exchange that no final can end any more, and lets at return.
+func (f *filter) breakOff(ex *exchange, why string) {
+	if ex == nil || f.ex != ex {
+		return
+	}
+	ex.broken = why
+	f.ex = nil
+	close(ex.done)
+	f.emit("ERROR")
+}
+
+// Write passes on what at writes and notes what it means. ESC is swallowed once Ctrl-Z went out: it could cancel nothing,
+// and modems take it for the next command's first byte.
+func (f *filter) Write(b []byte) (int, error) {
+	ex, pass := f.outgoing(b)
+	if !pass {
+		return len(b), nil
+	}
+	if d, ok := f.port.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		if err := d.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := f.port.Write(b)
+	if err != nil && n < len(b) && ex != nil {
+		f.mu.Lock()
+		ex.submitted = time.Time{} // the Ctrl-Z at the end never left
+		f.mu.Unlock()
+	}
+	return n, err
+}
+
+func (f *filter) outgoing(b []byte) (*exchange, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case len(b) > 0 && b[0] == escape:
+		return nil, !f.muted && (f.ex == nil || f.ex.submitted.IsZero())
+	case len(b) > 0 && b[len(b)-1] == ctrlZ && f.ex != nil:
+		f.ex.submitted = time.Now()
+		f.ex.pdu = string(b[:len(b)-1])
+		f.tap(ToModem, f.ex.pdu)
+		return f.ex, true
+	}
+	cmd := strings.TrimPrefix(strings.TrimRight(string(b), "\r\n"), "AT")
+	f.tap(ToModem, "AT"+cmd)
+	name := cmd
+	if i := strings.IndexAny(cmd, "=?"); i >= 0 {
+		name = cmd[:i]
+	}
+	f.ex = &exchange{cmd: cmd, name: name, sms: name == "+CMGS", strict: f.owed > 0, done: make(chan struct{})}
+	f.last, f.quoted = f.ex, ""
+	return nil, true
+}
+
+// result is what became of an exchange.
+type result struct {
+	info      []string
+	final     string
+	broken    string
+	held      int
+	submitted time.Time
+}
+
+// current returns the newest exchange.
+func (f *filter) current() *exchange {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
+}
+
+// settle returns what ex came to; one that is still open is given up, and its final owed.
+func (f *filter) settle(ex *exchange) result {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ex == ex {
+		f.ex = nil
+		f.owed++
+		f.unsettled = f.unsettled || !ex.submitted.IsZero()
+	}
+	return result{ex.info, ex.final, ex.broken, ex.held, ex.submitted}
+}
+
+// sent says when Ctrl-Z of ex went out; zero: it did not.
+func (f *filter) sent(ex *exchange) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ex.submitted
+}
+
+// owing sets how many finals are still to come.
+func (f *filter) owing(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owed, f.swallow = n, false
+}
+
+// mute keeps ESC from the modem, or no longer.
+func (f *filter) mute(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.muted = on
+}
+
+// take returns the queued events in order.
+func (f *filter) take() []event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.events
+	f.events = nil
+	return e
+}
+
+// quietFor says how long the modem has been silent.
+func (f *filter) quietFor() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Since(f.lastByte)
+}
+
+var errStuckWrite = errors.New("the modem takes no bytes")

@@ -1,0 +1,133 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// faultLimit is how many refusals of class modem in a row send the modem into recovery.
+const faultLimit = 3
+
+// send serves one request and answers it, whatever happens.
+func (s *session) send(r sendRequest) error {
+	res, err := Result{Outcome: Refused, Class: ClassModem, Code: CodeCanceled, ICCID: s.caps.iccid}, error(nil)
+	defer func() {
+		res.Done = time.Now()
+		r.done <- res
+	}()
+	switch {
+	case r.ctx.Err() != nil:
+		return nil
+	case !s.ready:
+		res.Code = CodeNotReady
+		return nil
+	}
+	parts, err := encode(r.submit, s.caps.reports > 0)
+	if err != nil {
+		res.Class, res.Code = ClassContent, CodeBadText
+		if errors.Is(err, errRecipient) {
+			res.Class, res.Code = ClassRecipient, CodeBadNumber
+		}
+		return nil
+	}
+	s.m.change(func(st *Status) { st.Sending = true })
+	res, err = s.hand(parts, r.submit)
+	if err != nil { // known before the verdict is, so that nobody sends into a session that is over
+		s.m.serve(nil)
+		s.m.change(func(st *Status) { st.State, st.LastError, st.Sending = stateAfter(err), reason(err), false })
+	}
+	return err
+}
+
+// hand submits the parts that are not out yet, back to back.
+func (s *session) hand(parts [][]byte, sub Submit) (Result, error) {
+	res := Result{Outcome: Accepted, Parts: len(parts), ICCID: s.caps.iccid}
+	for i, part := range parts[min(max(0, sub.SkipParts), len(parts)):] {
+		last := sub.SkipParts+i == len(parts)-1
+		if err := s.keepLinkOpen(!last || sub.More); err != nil {
+			res.Outcome, res.Class, res.Code = Refused, ClassModem, errCode(err)
+			return res, err
+		}
+		one := s.part(part)
+		if !one.submitted.IsZero() {
+			res.Submitted = one.submitted
+		}
+		if one.outcome == Refused && one.code == "cms-197" && sub.Again {
+			one.outcome, one.class = Accepted, ClassNone // the network has this very message already: TP-RD did its work
+		}
+		if one.outcome != Accepted {
+			res.Outcome, res.Class, res.Code = one.outcome, one.class, one.code
+			return res, s.afterFault(one)
+		}
+		s.faults = 0
+		res.Taken++
+		if one.reference >= 0 {
+			res.References = append(res.References, uint8(one.reference))
+		}
+		if one.err != nil {
+			return res, one.err
+		}
+	}
+	return res, nil
+}
+
+// part submits one TPDU and measures it.
+func (s *session) part(tpdu []byte) submission {
+	start := time.Now()
+	one := s.l.submit(s.ctx, tpdu)
+	m := s.m.metrics
+	m.submitSeconds.WithLabelValues(s.m.cfg.Name).Observe(time.Since(start).Seconds())
+	m.submits.WithLabelValues(s.m.cfg.Name, string(one.outcome), string(one.class)).Inc()
+	if one.outcome != Accepted {
+		s.m.log.Info("part not accepted", "outcome", one.outcome, "class", one.class, "code", one.code)
+	}
+	if one.class == ClassStorage {
+		s.soon(task{"sweep", s.sweep})
+	}
+	return one
+}
+
+// afterFault decides whether a hand-over that was not accepted ends the session. Only faults of the modem count, and a
+// wait that ran out: the line may still owe that result, so the port is opened afresh.
+func (s *session) afterFault(one submission) error {
+	switch {
+	case one.err != nil:
+		return one.err
+	case one.outcome == Unknown && one.code == CodeTimeout:
+		return ErrSilent
+	case one.class == ClassModem || one.class == ClassUnknown && one.outcome == Refused:
+		if s.faults++; s.faults >= faultLimit {
+			return ErrSilent
+		}
+		s.soon(task{"alive", s.alive})
+	default:
+		s.faults = 0
+	}
+	return nil
+}
+
+// alive probes a modem that just failed, so that the next hand-over finds it in step or not at all.
+func (s *session) alive(context.Context) error {
+	_, err := s.l.command("", commandTime)
+	return err
+}
+
+// keepLinkOpen sets +CMMS=2 once messages queue up, where the modem takes it (27.005 3.5.6): the radio link then stays up
+// between them. Mode 2 lasts until the port is opened again.
+func (s *session) keepLinkOpen(more bool) error {
+	if s.caps.noCMMS || s.caps.linkOpen || !more {
+		return nil
+	}
+	_, err := s.l.command("+CMMS=2", commandTime)
+	var cause *Cause
+	switch {
+	case err == nil:
+		s.caps.linkOpen = true
+	case errors.As(err, &cause), errors.Is(err, errTimeout):
+		s.caps.noCMMS = true // quirk Q51
+	default:
+		return err
+	}
+	return nil
+}

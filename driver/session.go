@@ -1,0 +1,253 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+)
+
+// sendRequest is a Send on its way into the loop. Who takes it always answers it.
+type sendRequest struct {
+	ctx    context.Context
+	submit Submit
+	done   chan Result
+}
+
+// call is another request: USSD, reset.
+type call struct {
+	do   func(*session) (string, error)
+	done chan answer
+}
+
+type answer struct {
+	text string
+	err  error
+}
+
+// task is one command of housekeeping. Between two of them sends go first. A task that is queued already is not queued
+// twice, so that a flood of indications costs one look.
+type task struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// session is one life of an open port. All its fields belong to the loop, except the channels.
+type session struct {
+	m     *Modem
+	l     *line
+	sends chan sendRequest
+	calls chan call
+	over  chan struct{} // closed when it takes no more requests
+
+	ctx    context.Context // of Run; ends the wait for a verdict
+	todo   []task
+	lazy   map[string]time.Time // when each periodic task ran last
+	caps   capabilities
+	store  storage
+	joiner joiner
+	debts  []Report // reports that the handler did not take yet
+	ussd   *ussdWait
+	faults int // refusals of class modem in a row
+	ready  bool
+	began  time.Time
+}
+
+// capabilities is what this modem turned out to do.
+type capabilities struct {
+	reports   int  // ds of +CNMI: 0 none, 1 +CDS, 2 +CDSI
+	acks      bool // +CSMS says that +CNMA is wanted
+	noCMMS    bool
+	linkOpen  bool // +CMMS=2 is in force
+	noListing bool // +CMGL hung once: read one by one
+	ussdHex   bool // plain USSD was refused
+	iccid     string
+	imei      string
+}
+
+func newSession(m *Modem, p io.ReadWriteCloser) *session {
+	return &session{
+		m: m, l: newLine(p, m.cfg, m.classes),
+		sends: make(chan sendRequest), calls: make(chan call), over: make(chan struct{}),
+		lazy: map[string]time.Time{}, began: time.Now(), joiner: newJoiner(),
+	}
+}
+
+// run initialises the modem and uses it until something breaks (the error says what) or ctx is done (nil).
+func (s *session) run(ctx context.Context) error {
+	s.ctx = ctx
+	if err := s.initialise(ctx); err != nil {
+		return err
+	}
+	s.m.ladder.healthy()
+	s.m.serve(s)
+	err := s.loop(ctx)
+	s.m.serve(nil)
+	close(s.over)
+	return err
+}
+
+// close undoes newSession.
+func (s *session) close() error {
+	s.m.change(func(st *Status) { st.Sending = false })
+	return s.l.close()
+}
+
+func (s *session) loop(ctx context.Context) error {
+	poll := time.NewTicker(s.m.cfg.Poll)
+	defer poll.Stop()
+	for {
+		if err := s.step(ctx, poll.C); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.note()
+	}
+}
+
+// step does one thing: a send if there is one, else a command of housekeeping, else it waits for either.
+func (s *session) step(ctx context.Context, poll <-chan time.Time) error {
+	select {
+	case r := <-s.sends:
+		return s.send(r)
+	default:
+	}
+	if events := s.l.f.take(); len(events) > 0 {
+		return s.handle(ctx, events)
+	}
+	if len(s.todo) > 0 {
+		t := s.todo[0]
+		s.todo = s.todo[1:]
+		return s.fatal(t.run(ctx))
+	}
+	select {
+	case r := <-s.sends:
+		return s.send(r)
+	case c := <-s.calls:
+		text, err := c.do(s)
+		c.done <- answer{text, err}
+		return s.fatal(err)
+	case <-s.l.f.notify:
+	case <-poll:
+		s.plan(time.Now())
+	case <-s.l.at.Closed():
+		return ErrHangup
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// fatal passes on the errors that end a session; a command that was refused or went unanswered once does not.
+func (s *session) fatal(err error) error {
+	switch {
+	case errors.Is(err, ErrHangup), errors.Is(err, ErrSilent), errors.Is(err, errReset), errors.Is(err, errStuckWrite),
+		errors.Is(err, errReinit):
+		return err
+	case errors.Is(err, errTimeout):
+		s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "timeout").Inc()
+	}
+	return nil
+}
+
+// note brings the status up to date with the loop.
+func (s *session) note() {
+	s.m.change(func(st *Status) {
+		st.LastGood = s.l.good
+		st.Sending = false
+	})
+}
+
+// errReinit ends a session so that the port is opened and the modem initialised afresh; not a fault of the port.
+var errReinit = errors.New("modem has to be initialised again")
+
+// handle deals with what came unasked, in order.
+func (s *session) handle(ctx context.Context, events []event) error {
+	for _, e := range events {
+		if err := s.event(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) event(ctx context.Context, e event) error {
+	switch e.kind {
+	case evPDU:
+		s.arrived(ctx, e.pdu)
+		if s.caps.acks {
+			s.first(task{"acknowledge", s.acknowledge})
+		}
+	case evStored, evStoredReport:
+		mem, index := storedAt(e.text)
+		s.soon(task{"fetch" + e.text, func(ctx context.Context) error { return s.fetch(ctx, mem, index) }})
+	case evRegistration:
+		s.soon(task{"registration", s.pollRegistration})
+	case evSIM:
+		s.soon(task{"sim", s.pollSIM}, task{"registration", s.pollRegistration})
+	case evUSSD:
+		s.ussdAnswer(e.text)
+	case evBoot:
+		s.fault("restart")
+		return errReset
+	case evReady:
+		if time.Since(s.began) > settleTime {
+			s.fault("restart")
+			return errReset
+		}
+	case evFull:
+		s.fault("storage-full")
+		s.soon(task{"sweep", s.sweep})
+	case evStrayPrompt:
+		s.fault("stray-prompt")
+		s.l.dirty = true
+	case evRing:
+		s.soon(task{"hang-up", s.hangUp})
+	case evLate:
+		s.fault("late-answer")
+	}
+	return nil
+}
+
+// settleTime is how long after opening start-up lines are still news of the same start.
+const settleTime = 45 * time.Second
+
+func (s *session) fault(kind string) {
+	s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, kind).Inc()
+	s.m.log.Debug("line fault", "kind", kind)
+}
+
+// soon queues housekeeping; a queue that grows is a flood, and the periodic sweep makes up for what is left out.
+func (s *session) soon(tasks ...task) {
+	for _, t := range tasks {
+		if len(s.todo) < 256 && !slices.ContainsFunc(s.todo, func(q task) bool { return q.name == t.name }) {
+			s.todo = append(s.todo, t)
+		}
+	}
+}
+
+// first queues housekeeping before all other; the same may be there several times.
+func (s *session) first(t task) { s.todo = append([]task{t}, s.todo...) }
+
+func (s *session) acknowledge(context.Context) error {
+	_, err := s.l.command("+CNMA", commandTime)
+	return err // 340 (nothing to acknowledge) is harmless, quirk Q40
+}
+
+func (s *session) hangUp(context.Context) error {
+	_, err := s.l.command("H", commandTime)
+	return err
+}
+
+// reset restarts the modem on request.
+func (s *session) reset() error {
+	_, err := s.l.command("+CFUN=1,1", commandTime)
+	s.m.ladder.count("cfun")
+	var cause *Cause
+	if errors.As(err, &cause) {
+		return err
+	}
+	return errReinit
+}
