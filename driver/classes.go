@@ -137,7 +137,7 @@ func errorTexts() map[string]int {
 		"cms sim puk required": 316, "cms (u)sim puk required": 316, "cms memory failure": 320,
 		"cms invalid memory index": 321, "cms memory full": 322, "cms smsc address unknown": 330,
 		"cms no network service": 331, "cms no network": 331, "cms network timeout": 332, "cms no +cnma acknowledgement expected": 340,
-		"cms unknown error": 500,
+		"cms unknown error":         500,
 		"cme operation not allowed": 3, "cme operation not supported": 4, "cme sim not inserted": 10,
 		"cme sim pin required": 11, "cme sim puk required": 12, "cme sim failure": 13, "cme sim busy": 14, "cme sim wrong": 15,
 		"cme incorrect password": 16, "cme sim pin2 required": 17, "cme sim puk2 required": 18, "cme memory full": 20,

@@ -56,7 +56,9 @@ func (l *ladder) count(step string) {
 // recover does what the end of a session calls for, and waits before the next.
 func (l *ladder) recover(ctx context.Context, why error) {
 	state := stateAfter(why)
-	l.m.change(func(s *Status) { s.State, s.LastError, s.Registration, s.SignalDBm = state, reason(why), RegistrationUnknown, 0 })
+	l.m.change(func(s *Status) {
+		s.State, s.LastError, s.Registration, s.SignalDBm = state, reason(why), RegistrationUnknown, 0
+	})
 	now := time.Now()
 	if state == StateAbsent {
 		l.present, l.vain = time.Time{}, 0
