@@ -89,5 +89,11 @@ func (s *Service) CheckPhone(number string) (e164, country string, err error) {
 	return ph.E164, ph.Country, err
 }
 
-// Texts returns how each text comes out at its longest values.
-func (s *Service) Texts() []TextReport { return s.texts.report(s.policy) }
+// TextReports returns how each text comes out at its longest values, or what is wrong with the texts.
+func (p Policy) TextReports() ([]TextReport, error) {
+	t, err := newTexts(p)
+	if err != nil {
+		return nil, err
+	}
+	return t.report(p), nil
+}
