@@ -113,6 +113,7 @@ func (s *Server) routes() {
 	s.keyCalls()
 	s.healthCalls()
 	s.documentCalls()
+	s.docsCalls()
 	s.router.NotFoundHandler = http.HandlerFunc(s.notFound)
 	s.router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
 	s.handler = s.outermost(s.router)

@@ -3,6 +3,8 @@ package api
 import (
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"otpost/api/wire"
 )
 
@@ -36,4 +38,28 @@ func exampleModem() wire.Modem {
 	return wire.Modem{Name: "sim800", State: "ready", Since: exampleTime(0), SignalDBm: -71, Operator: "EE", Registration: "home",
 		Device: "/dev/ttyUSB0", Manufacturer: "SIMCOM", Model: "SIM800C", IMEI: "867567021234567", ICCID: "8944110068341234567",
 		Reports: true, StorageTotal: 20, SentToday: 12, DayLeft: &left, LastGoodAt: exampleTime(0)}
+}
+
+// problemExamples are one problem of each kind, with the members that go with it.
+func problemExamples() map[string]*huma.Example {
+	out := map[string]*huma.Example{}
+	left := 4
+	for _, k := range kinds() {
+		p := problem(k.code, "")
+		p.RequestID = "req-8f3k2m9x4c7v1b6n"
+		switch k.code {
+		case codeInvalidRequest:
+			p.Errors = []wire.InvalidPart{{Location: "body.phone", Message: "expected string"}}
+		case codeRateLimited:
+			p.Limit, p.RetryAfter = "phone-hour", 1800
+		case "blocked", "resend-too-early", codeNoCapacity, codeNoModem, codeUnavailable:
+			p.RetryAfter = 30
+		case "verification-failed":
+			p.AttemptsLeft = &left
+		case "challenge-over":
+			p.ChallengeStatus = "expired"
+		}
+		out[k.code] = &huma.Example{Summary: k.title, Value: p}
+	}
+	return out
 }

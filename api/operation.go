@@ -55,6 +55,7 @@ func newHuma(r *mux.Router, version string) huma.API {
 	cfg.Tags = tags()
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{securityName: {Type: "http", Scheme: "bearer",
 		Description: "An API key, `otp_live_…`. Its scopes: " + scopeNames(Scopes()) + "; admin may do everything. On the unix socket the operators need none."}}
+	cfg.Components.Examples = problemExamples()
 	return humamux.New(r, cfg)
 }
 
@@ -142,9 +143,7 @@ func problemResponse(ks []kind) *huma.Response {
 	examples := map[string]*huma.Example{}
 	for _, k := range ks {
 		about = append(about, "`"+k.code+"`: "+k.title)
-		p := problem(k.code, "")
-		p.RequestID = "req-8f3k2m9x4c7v1b6n"
-		examples[k.code] = &huma.Example{Summary: k.title, Value: p}
+		examples[k.code] = &huma.Example{Ref: "#/components/examples/" + k.code}
 	}
 	return &huma.Response{Description: strings.Join(about, "; "), Content: map[string]*huma.MediaType{
 		"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}, Examples: examples}}}
