@@ -188,6 +188,9 @@ var ErrNotReady = errors.New("modem is not ready")
 // Reset restarts the modem (AT+CFUN=1,1) and initialises it anew. It returns when the command is given.
 func (m *Modem) Reset(ctx context.Context) error {
 	_, err := m.ask(ctx, func(s *session) (string, error) { return "", s.reset() })
+	if errors.Is(err, errReinit) {
+		return nil
+	}
 	return err
 }
 
@@ -209,7 +212,12 @@ func (m *Modem) ask(ctx context.Context, f func(*session) (string, error)) (stri
 	case a := <-c.done:
 		return a.text, a.err
 	case <-se.over:
-		return "", ErrNotReady
+		select {
+		case a := <-c.done: // it was the last thing done
+			return a.text, a.err
+		default:
+			return "", ErrNotReady
+		}
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
