@@ -28,6 +28,7 @@ type Config struct {
 	Texts         Texts              `yaml:"texts"`
 	Uncertain     Uncertain          `yaml:"uncertain"`
 	Retention     Duration           `yaml:"retention"`
+	ReportWait    Duration           `yaml:"report_wait"`
 	Webhooks      []Webhook          `yaml:"webhooks"`
 	Log           Log                `yaml:"log"`
 }
@@ -50,6 +51,7 @@ type Modem struct {
 	PerMinute  int               `yaml:"per_minute"`
 	PerDay     int               `yaml:"per_day"`
 	PerMonth   int               `yaml:"per_month"`
+	USBReset   bool              `yaml:"usb_reset"`
 	ResetHook  []string          `yaml:"reset_hook"`
 	Classes    map[string]string `yaml:"classes"`
 	Simulator  Simulator         `yaml:"simulator"`
@@ -80,12 +82,12 @@ type Limits struct {
 	AccountPhonesDay int `yaml:"account_phones_day"`
 	ClientHour       int `yaml:"client_hour"`
 	PrefixDay        int `yaml:"prefix_day"`
-	KeyDay           int `yaml:"key_day"`
+	KeyHour          int `yaml:"key_hour"`
 }
 
 // Pumping is the guard against traffic that only earns termination fees.
 type Pumping struct {
-	Mode string `yaml:"mode"` // observe or enforce
+	Mode string `yaml:"mode"` // off, observe or enforce
 }
 
 // PIN says who knows the PINs.
@@ -138,13 +140,13 @@ func Default() Config {
 		DataDir:   "/var/lib/otpost",
 		Reserve:   64 << 20,
 		TimeZone:  "UTC",
-		Limits:    Limits{PhoneHour: 5, PhoneDay: 10, AccountDay: 20, AccountPhonesDay: 3, ClientHour: 30},
+		Limits:    Limits{PhoneHour: 5, PhoneDay: 10, AccountDay: 20, AccountPhonesDay: 3, ClientHour: 30, PrefixDay: 10_000, KeyHour: 20_000},
 		Pumping:   Pumping{Mode: "observe"},
 		PIN:       PIN{Mode: "local", Timeout: Duration(3 * time.Second)},
 		Grade:     Grade{OnDisable: "keep"},
 		Texts:     Texts{Locale: "en"},
 		Uncertain: Uncertain{Codes: "resend_once", Texts: "keep"},
-		Retention: Duration(30 * 24 * time.Hour),
+		Retention: Duration(30 * 24 * time.Hour), ReportWait: Duration(24 * time.Hour),
 		Log:       Log{Format: "auto", Level: "info"},
 	}
 }

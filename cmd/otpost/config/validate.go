@@ -83,7 +83,7 @@ func (cfg *Config) validate(root *yaml.Node) error {
 	}{
 		{"phone_hour", cfg.Limits.PhoneHour}, {"phone_day", cfg.Limits.PhoneDay}, {"account_day", cfg.Limits.AccountDay},
 		{"account_phones_day", cfg.Limits.AccountPhonesDay}, {"client_hour", cfg.Limits.ClientHour},
-		{"prefix_day", cfg.Limits.PrefixDay}, {"key_day", cfg.Limits.KeyDay},
+		{"prefix_day", cfg.Limits.PrefixDay}, {"key_hour", cfg.Limits.KeyHour},
 	} {
 		c.atLeast(at("limits", l.name), l.value, 0)
 	}
@@ -133,7 +133,7 @@ func (cfg *Config) validateCountries(c *checker) {
 }
 
 func (cfg *Config) validateChoices(c *checker) {
-	c.oneOf(at("pumping", "mode"), cfg.Pumping.Mode, "observe", "enforce")
+	c.oneOf(at("pumping", "mode"), cfg.Pumping.Mode, "off", "observe", "enforce")
 	c.oneOf(at("pin", "mode"), cfg.PIN.Mode, "local", "portal")
 	if cfg.PIN.Mode == "portal" && (cfg.PIN.URL == "" || cfg.PIN.SecretFile == "") {
 		c.bad(at("pin"), "mode portal needs url and secret_file")
@@ -145,6 +145,9 @@ func (cfg *Config) validateChoices(c *checker) {
 	c.oneOf(at("log", "level"), cfg.Log.Level, "debug", "info", "warn", "error")
 	if r := time.Duration(cfg.Retention); r < 24*time.Hour || r > 3660*24*time.Hour {
 		c.bad(at("retention"), "%v is out of range; 1d to 3660d", cfg.Retention)
+	}
+	if r := time.Duration(cfg.ReportWait); r < time.Minute || r > 30*24*time.Hour {
+		c.bad(at("report_wait"), "%v is out of range; 1m to 30d", cfg.ReportWait)
 	}
 	for i, w := range cfg.Webhooks {
 		if w.URL == "" {

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+
+	"go.yaml.in/yaml/v3"
+
+	"otpost/cmd/otpost/config"
+	"otpost/cmd/otpost/daemon"
+	"otpost/otp"
+)
+
+// commands is the whole command line.
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Run the daemon."`
+	Demo    demoCmd    `cmd:"" help:"Play the main job on a simulated modem, then keep serving."`
+	Sim     simCmd     `cmd:"" help:"Run a simulated modem alone."`
+	Config  configCmd  `cmd:"" help:"Check or show the configuration."`
+	Key     keyCmd     `cmd:"" help:"API keys."`
+	Version versionCmd `cmd:"" help:"Say which version this is."`
+}
+
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Say what is wrong with a configuration, or that nothing is."`
+	Show  configShowCmd  `cmd:"" help:"Print the configuration with every default and environment variable in place."`
+}
+
+// configFile is the flag that names the configuration.
+type configFile struct {
+	Path string `name:"config" short:"c" default:"/etc/otpost/otpost.yaml" env:"OTPOST_TEST_CONFIG" help:"The configuration file." type:"path"`
+}
+
+func (f configFile) load() (config.Config, error) { return config.Load(f.Path, os.Environ()) }
+
+type configCheckCmd struct {
+	configFile `embed:""`
+}
+
+// Run loads the configuration as serve would, without opening anything.
+func (c *configCheckCmd) Run(con *console) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	policy, err := daemon.PolicyOf(cfg)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Path, err)
+	}
+	fmt.Fprintf(con.out, "%s is good: %d modems, countries %v\n", c.Path, len(cfg.Modems), cfg.Countries)
+	return printTexts(con.out, policy)
+}
+
+// printTexts shows how each text comes out: what it costs to send and what people will read.
+func printTexts(w io.Writer, policy otp.Policy) error {
+	reports, err := policy.TextReports()
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "LOCALE\tTEXT\tENCODING\tLONGEST\tEXAMPLE")
+	for _, r := range reports {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d of %d\t%s\n", r.Locale, r.Purpose, r.Encoding, r.Length, r.Room, strings.ReplaceAll(r.Example, "\n", " / "))
+	}
+	return t.Flush()
+}
+
+type configShowCmd struct {
+	configFile `embed:""`
+}
+
+// Run prints the configuration; it holds the names of secret files, never their content.
+func (c *configShowCmd) Run(con *console) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	enc := yaml.NewEncoder(con.out)
+	defer enc.Close()
+	return enc.Encode(cfg)
+}
+
+type versionCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+// Run prints the version, the Go release and the platform.
+func (c *versionCmd) Run(con *console) error {
+	v := map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+	if c.JSON {
+		return printJSON(con.out, v)
+	}
+	_, err := fmt.Fprintf(con.out, "otpost %s (%s, %s)\n", v["version"], v["go"], v["platform"])
+	return err
+}
+
+// release is set by the package build: -ldflags "-X main.release=1.2.3".
+var release string
+
+func version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "0.0.0-dev"
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

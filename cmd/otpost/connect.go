@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"otpost/api/client"
+	"otpost/cmd/otpost/config"
+)
+
+// connection is how a command reaches the daemon: over its socket, found through the configuration, or over TCP with a key
+// from a file.
+type connection struct {
+	Config  string `short:"c" placeholder:"FILE" help:"The daemon's configuration, for its socket." type:"path" default:"/etc/otpost/otpost.yaml"`
+	Socket  string `placeholder:"PATH" help:"The daemon's socket; default: as configured." type:"path"`
+	Address string `placeholder:"URL" help:"A daemon elsewhere, like https://otpost.example:8475; needs --key-file."`
+	KeyFile string `placeholder:"FILE" help:"A file that holds an API key, for --address." type:"path"`
+}
+
+// dial returns a client of the daemon; it does not connect yet.
+func (c connection) dial() (*client.Client, error) {
+	if c.Address != "" {
+		if c.KeyFile == "" {
+			return nil, usageError("--address needs --key-file; keys do not belong on a command line")
+		}
+		key, err := os.ReadFile(c.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the key: %w", err)
+		}
+		return client.New(client.Options{Address: c.Address, Key: strings.TrimSpace(string(key)), UserAgent: "otpost/" + version()})
+	}
+	socket := c.Socket
+	if socket == "" {
+		cfg, err := config.Load(c.Config, os.Environ())
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			socket = config.Default().Socket
+		case err != nil:
+			return nil, err
+		case cfg.Socket == "":
+			return nil, usageError("the daemon has no socket configured; use --address and --key-file")
+		default:
+			socket = cfg.Socket
+		}
+	}
+	if _, err := os.Stat(socket); err != nil {
+		return nil, fmt.Errorf("no daemon at %s; is `otpost serve` running?", socket)
+	}
+	return client.New(client.Options{Socket: socket, UserAgent: "otpost/" + version()})
+}
