@@ -13,14 +13,20 @@ const (
 )
 
 // Run does the store's housekeeping until ctx ends: it watches the disk, notes the newest commit, keeps the reserve file,
-// and at night verifies all checksums and tidies the tables. It must have returned before Close.
+// seals records anew after a rotation of the keys, and at night verifies all checksums and tidies the tables. It must have returned before Close.
 func (b *Badger) Run(ctx context.Context) error {
 	spaceTick, noteTick := time.NewTicker(spaceEvery), time.NewTicker(noteEvery)
 	defer spaceTick.Stop()
 	defer noteTick.Stop()
 	night := time.NewTimer(untilNight(time.Now()))
 	defer night.Stop()
+	sweepTick := time.NewTicker(sweepEvery)
+	defer sweepTick.Stop()
+	progress := sweep{over: len(b.cfg.Keys.IDs()) == 1}
 	for {
+		if progress.over {
+			sweepTick.Stop()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -30,6 +36,10 @@ func (b *Badger) Run(ctx context.Context) error {
 			b.watchSpace()
 		case <-noteTick.C:
 			b.takeNote()
+		case <-sweepTick.C:
+			if err := b.step(ctx, &progress); err != nil && ctx.Err() == nil {
+				b.log.Error("records not sealed anew", "error", err)
+			}
 		case <-night.C:
 			b.nightly()
 			night.Reset(untilNight(time.Now()))

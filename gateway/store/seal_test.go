@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -230,29 +229,5 @@ func TestCollect(t *testing.T) {
 		if off := rec.collect.Sub(want); err != nil || off < 0 || off > time.Second {
 			t.Errorf("%s is collected at %v (%v), want %v", key, rec.collect, err, want)
 		}
-	}
-}
-
-func TestKeyRotationReadsOld(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keys")
-	first, err := keys.Create(path, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	b := mustOpen(t, BadgerConfig{Dir: dir, Keys: first})
-	fill(t, b, 3)
-	p := b.Secrets().Pseudonym("a", "b")
-	mustClose(t, b)
-	if _, err := keys.Rotate(path, rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	second, err := keys.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b = mustOpen(t, BadgerConfig{Dir: dir, Keys: second})
-	if n := countAll(t, b, "t/"); n != 3 || b.Secrets().Pseudonym("a", "b") != p {
-		t.Errorf("after a rotation: %d records, same secrets %v", n, b.Secrets().Pseudonym("a", "b") == p)
 	}
 }
