@@ -56,7 +56,7 @@ func sendMessage(m *Modem, c *call) reply {
 
 // ask shows the prompt, unless a fault comes before it.
 func (m *Modem) ask(text bool, done func(string) reply) reply {
-	if r, struck := m.strike(beforePrompt, ""); struck {
+	if r, struck := m.strike(BeforePrompt, ""); struck {
 		return r
 	}
 	return reply{edit: &edit{text: text, done: done}}
@@ -65,7 +65,7 @@ func (m *Modem) ask(text bool, done func(string) reply) reply {
 // submit hands a message to the network: after the submit time its answer is the command's.
 func (m *Modem) submit(s submission) reply {
 	to := normal(s.t.DA.Number())
-	if r, struck := m.strike(afterSubmit, to); struck {
+	if r, struck := m.strike(AfterSubmit, to); struck {
 		return r
 	}
 	delay := m.cfg.SubmitTime + m.net.slowness(m, to)

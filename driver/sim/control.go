@@ -140,3 +140,21 @@ func (n *Network) due(modem, to string, p Point) *Fault {
 	defer n.mu.Unlock()
 	return n.faults.find(modem, to, []Point{p}, !n.cfg.NoMagic, time.Now())
 }
+
+// ModemState is a snapshot of a modem.
+type ModemState struct {
+	Personality  string
+	Plugged      bool
+	Registration int // as +CREG has it
+	Signal       int // as +CSQ has it
+	Credit       int // -1: no limit
+}
+
+// State is the modem's state now.
+func (m *Modem) State() ModemState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return ModemState{
+		Personality: m.kind.Name, Plugged: m.back == nil && !m.closed, Registration: m.stat(), Signal: m.radio.rssi, Credit: m.credit,
+	}
+}

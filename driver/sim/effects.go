@@ -208,10 +208,10 @@ func (m *Modem) happen(f Fault, p Point) (r reply, struck bool) {
 
 // strikeAccepted is a fault after the network has the message.
 func (m *Modem) strikeAccepted(answer reply, to string) (r reply, struck bool) {
-	if f := m.net.due(m.cfg.Name, to, midLine); f != nil {
+	if f := m.net.due(m.cfg.Name, to, MidLine); f != nil {
 		return m.halve(answer, *f)
 	}
-	f := m.net.due(m.cfg.Name, to, afterAccept)
+	f := m.net.due(m.cfg.Name, to, AfterAccept)
 	if f == nil {
 		return reply{}, false
 	}
@@ -228,7 +228,7 @@ func (m *Modem) strikeAccepted(answer reply, to string) (r reply, struck bool) {
 		})
 		return reply{later: true}, true
 	}
-	return m.happen(*f, afterAccept)
+	return m.happen(*f, AfterAccept)
 }
 
 // halve says half of the answer's line, and then the fault happens.
@@ -240,7 +240,7 @@ func (m *Modem) halve(answer reply, f Fault) (r reply, struck bool) {
 	line := m.lineBreak() + answer.info[len(answer.info)-1]
 	m.write([]byte(line[:len(line)/2]))
 	if f.Kind != PartialLine {
-		if r, struck = m.happen(f, midLine); struck {
+		if r, struck = m.happen(f, MidLine); struck {
 			return r, true
 		}
 	}

@@ -51,16 +51,12 @@ type Point string
 
 // The points of a send.
 const (
-	Now           Point = "now"           // at once, whatever the modem is doing
-	beforePrompt  Point = "before-prompt" // after +CMGS=, instead of or before the prompt
-	afterSubmit   Point = "after-submit"  // after Ctrl-Z, before the network has it
-	afterAccept   Point = "after-accept"  // the network has it; before the answer
-	midLine       Point = "mid-line"      // in the middle of the answer's first line
-	BeforePrompt        = beforePrompt
-	AfterSubmit         = afterSubmit
-	AfterAccept         = afterAccept
-	MidLine             = midLine
-	networkDecide Point = "network" // not to be chosen: where the network's kinds strike
+	Now          Point = "now"           // at once, whatever the modem is doing
+	BeforePrompt Point = "before-prompt" // after +CMGS=, instead of or before the prompt
+	AfterSubmit  Point = "after-submit"  // after Ctrl-Z, before the network has it
+	AfterAccept  Point = "after-accept"  // the network has it; before the answer
+	MidLine      Point = "mid-line"      // in the middle of the answer's line
+	InNetwork    Point = "network"       // where the network's kinds strike; filled in by itself
 )
 
 // Fault is one thing that goes wrong. Which modem and recipients, where, for how long and how often is chosen; what is
@@ -116,15 +112,15 @@ func (f Fault) complete() (Fault, error) {
 		return bad("unknown kind %q: there are %s", f.Kind, list(Kinds()))
 	}
 	network := slices.Contains(networkKinds(), f.Kind)
-	points := []Point{"", Now, beforePrompt, afterSubmit, afterAccept, midLine}
+	points := []Point{"", Now, BeforePrompt, AfterSubmit, AfterAccept, MidLine}
 	switch {
-	case !slices.Contains(points, f.At) && f.At != networkDecide:
+	case !slices.Contains(points, f.At) && f.At != InNetwork:
 		return bad("unknown point %q: there are %s", f.At, list(points[1:]))
-	case network && f.At != "" && f.At != networkDecide:
+	case network && f.At != "" && f.At != InNetwork:
 		return bad("%s has no point: it is what the network does", f.Kind)
 	case f.At == Now && slices.Contains(sendKinds(), f.Kind):
 		return bad("%s strikes a send: at must be a point of it", f.Kind)
-	case f.At == beforePrompt && f.To != "":
+	case f.At == BeforePrompt && f.To != "":
 		return bad("before the prompt the modem does not know the recipient: leave out to, or choose another point")
 	case f.After < 0 || f.For < 0 || f.Delay < 0 || f.Sends < 0:
 		return bad("after, for, delay and sends are not negative")
@@ -166,17 +162,17 @@ func (f *Fault) fill(network bool) {
 func (f *Fault) defaultPoint(network bool) Point {
 	switch {
 	case network:
-		return networkDecide
+		return InNetwork
 	case f.Kind == CMSError || f.Kind == PlainError:
-		return afterSubmit
+		return AfterSubmit
 	case slices.Contains(sendKinds(), f.Kind):
-		return afterAccept
+		return AfterAccept
 	case f.Kind == PartialLine && f.Sends+len(f.To) > 0:
-		return midLine
+		return MidLine
 	case f.Kind == StuckPrompt && f.To == "":
-		return beforePrompt
+		return BeforePrompt
 	case f.Sends > 0 || f.To != "":
-		return afterSubmit
+		return AfterSubmit
 	}
 	return Now
 }
@@ -263,7 +259,7 @@ func (l *faultList) ofKind(kind Kind, modem, to string, noMagic bool, now time.T
 			one.list = append(one.list, a)
 		}
 	}
-	f := one.find(modem, to, []Point{networkDecide}, !noMagic, now)
+	f := one.find(modem, to, []Point{InNetwork}, !noMagic, now)
 	if f == nil || f.Kind != kind {
 		return nil
 	}
