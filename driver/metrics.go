@@ -28,7 +28,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		signal:       gauge("signal_dbm", "Received signal strength; 0 when unknown."),
 		lastGood:     gauge("last_good_timestamp_seconds", "When the modem last gave a sensible answer."),
 		storageUsed:  gauge("storage_used", "Messages in the modem's storage."),
-		storageTotal: gauge("storage_total", "Room in the modem's storage."),
+		storageTotal: gauge("storage_capacity", "Room in the modem's storage."),
 		resets:       counter("resets_total", "Steps of the recovery ladder taken.", "step"),
 		submits:      counter("submits_total", "Parts handed over, by verdict and class of refusal.", "outcome", "class"),
 		faults:       counter("faults_total", "What went wrong on the line.", "kind"),
