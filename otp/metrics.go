@@ -7,6 +7,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	challenges *prometheus.CounterVec
 	refusals   *prometheus.CounterVec
+	observed   *prometheus.CounterVec
 	verified   *prometheus.CounterVec
 	pins       *prometheus.CounterVec
 }
@@ -19,6 +20,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otpost_refusals_total", Help: "Requests refused, by the limit or rule that refused them.",
 		}, []string{"limit"}),
+		observed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "otpost_refusals_observed_total", Help: "Requests that a guard in mode observe would have refused.",
+		}, []string{"limit"}),
 		verified: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otpost_codes_verified_total", Help: "Codes verified, by country of the phone and modem that sent them.",
 		}, []string{"country", "modem"}),
@@ -27,7 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"outcome"}),
 	}
 	if r != nil {
-		r.MustRegister(m.challenges, m.refusals, m.verified, m.pins)
+		r.MustRegister(m.challenges, m.refusals, m.observed, m.verified, m.pins)
 	}
 	return m
 }

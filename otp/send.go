@@ -187,7 +187,7 @@ func (s *Service) open(ctx context.Context, now time.Time, by Caller, account st
 
 // firstSend checks counters and limits, ends the challenge that c replaces, and queues c's message.
 func (w *work) firstSend(c *challenge) (LimitState, error) {
-	w.phone = c.Phone
+	w.phone, w.country = c.Phone, c.Country
 	w.note("challenge", c.ID)
 	state, err := w.admit(c)
 	if err != nil {
@@ -230,11 +230,14 @@ func (w *work) admit(c *challenge) (LimitState, error) {
 	if err := judges.blocked(w); err != nil {
 		return LimitState{}, err
 	}
+	if err := w.guardPumping(c); err != nil { // before the limits, which count what they admit
+		return LimitState{}, err
+	}
 	state, err := w.takeLimits(c)
 	if err != nil {
 		return state, err
 	}
-	return state, w.guardPumping(c)
+	return state, w.pumpingSent(c)
 }
 
 // transmit queues the message of c's next send.
@@ -338,7 +341,7 @@ func (w *work) pending(id string) (challenge, error) {
 	if err != nil {
 		return c, err
 	}
-	w.account, w.phone = c.Account, c.Phone
+	w.account, w.phone, w.country = c.Account, c.Phone, c.Country
 	w.note("challenge", c.ID)
 	w.note("purpose", string(c.Purpose))
 	return c, w.over(&c)

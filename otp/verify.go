@@ -148,7 +148,7 @@ func (w *work) judge(a *answer) error {
 	if err != nil {
 		return err
 	}
-	w.phone = c.Phone
+	w.phone, w.country = c.Phone, c.Country
 	w.note("challenge", c.ID)
 	w.note("purpose", string(c.Purpose))
 	judges, err := w.judges(a, &c)

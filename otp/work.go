@@ -20,6 +20,7 @@ type work struct {
 	action  string            // for the audit trail
 	account string            // whom it is about
 	phone   string            // the number concerned, if any
+	country string            // of the phone
 	facts   map[string]string // for the audit trail
 	counts  []func()          // metrics, once committed
 }
