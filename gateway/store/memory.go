@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -12,25 +13,33 @@ import (
 // Memory is the engine for tests: ordered, serial, gone with the process. Nothing in it is sealed, and nothing is
 // collected: tests see that owners check their records' times.
 type Memory struct {
-	secrets *Secrets
-
-	mu   sync.RWMutex // updates hold it, so they are serial; OnDone runs under it, so it is in commit order
-	keys []string     // sorted
-	recs map[string]record
+	mu   sync.RWMutex      // updates hold it, so they are serial; OnDone runs under it, so it is in commit order
+	keys []string          // sorted
+	recs map[string]record // the identity with the secrets among them, so that backups are whole
 }
 
 var _ KV = (*Memory)(nil)
 
 // NewMemory returns an empty store with fixed secrets.
 func NewMemory() *Memory {
-	return &Memory{recs: map[string]record{}, secrets: newSecrets([rootSize]byte([]byte("otpost: the tests' fixed secret!")))}
+	m := &Memory{recs: map[string]record{}}
+	b, err := json.Marshal(identity{Format: format, ID: "memory", Root: []byte("otpost: the tests' fixed secret!")})
+	if err != nil {
+		panic(err) // a plain struct
+	}
+	m.apply(layer{identityKey: record{value: b}})
+	return m
 }
 
 // Secrets returns the store's secrets, always the same ones unless a backup was restored.
 func (m *Memory) Secrets() *Secrets {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.secrets
+	var id identity
+	if err := id.parse(m.recs[identityKey].value); err != nil {
+		panic(err) // NewMemory and restore write a sound one
+	}
+	return newSecrets([rootSize]byte(id.Root))
 }
 
 // Update implements KV.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,9 +21,10 @@ import (
 
 // The store's own records.
 const (
-	identityKey = "meta/store/identity" // first of all, so also the test of the keys
-	commitKey   = "meta/store/commit"   // number of the newest commit, in every commit
-	restoreKey  = "meta/store/restore"  // there while a restore has not ended
+	ownPrefix   = "meta/store/"
+	identityKey = ownPrefix + "identity" // first of all, so also the test of the keys
+	commitKey   = ownPrefix + "commit"   // number of the newest commit, in every commit
+	restoreKey  = ownPrefix + "restore"  // there while a restore has not ended
 )
 
 const (
@@ -47,6 +49,21 @@ type identity struct {
 }
 
 const format = 1
+
+// parse reads an identity and judges it.
+func (id *identity) parse(b []byte) error {
+	err := json.Unmarshal(b, id)
+	switch {
+	case err == nil && id.Format > format:
+		return fmt.Errorf("the store has format %d, this program knows %d: run a newer one", id.Format, format)
+	case err == nil && (id.Format == 0 || id.ID == "" || len(id.Root) != rootSize):
+		err = errors.New("something is missing")
+	}
+	if err != nil {
+		return &CorruptError{Key: identityKey, Err: err}
+	}
+	return nil
+}
 
 // OpenBadger opens the store in cfg.Dir, or makes it. Besides what the system says, it fails with ErrLocked, ErrFull,
 // ErrOlder, and *CorruptError for a wrong or lost key; in each of these cases nothing in the folder was changed.
@@ -200,36 +217,31 @@ func (b *Badger) identify(was *noted) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, err := Load[identity](base, identityKey)
-	b.note.id = id.ID
-	if err == nil || errors.Is(err, ErrNotFound) {
-		err = errors.Join(b.note.check(was, commit), ignoreNotFound(err))
+	var id identity
+	v, err := base.Get(identityKey)
+	if err == nil {
+		err = id.parse(v)
 	}
-	switch {
-	case err != nil:
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return 0, err
-	case id.ID == "" && !r.empty():
-		return 0, &CorruptError{Key: identityKey, Err: errors.New("it is missing, though the store is not empty; restore a backup")}
-	case id.Format > format:
-		return 0, fmt.Errorf("the store has format %d, this program knows %d: run a newer one", id.Format, format)
+	}
+	b.note.id = id.ID
+	if err := b.note.check(was, commit); err != nil {
+		return 0, err
 	}
 	if _, err := base.Get(restoreKey); !errors.Is(err, ErrNotFound) {
 		return 0, fmt.Errorf("a restore into %s has not ended: delete the folder and restore again", b.files.dir)
 	}
-	if id.ID != "" {
-		b.startWriter(commit)
-		b.secrets = newSecrets([rootSize]byte(id.Root))
-		return commit, nil
+	if id.ID == "" {
+		if !r.empty() {
+			return 0, &CorruptError{Key: identityKey, Err: errors.New("it is missing, though the store is not empty; restore a backup")}
+		}
+		b.startWriter(0)
+		return 1, b.create()
 	}
+	b.secrets = newSecrets([rootSize]byte(id.Root))
 	b.startWriter(commit)
-	return commit + 1, b.create()
-}
-
-func ignoreNotFound(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
+	return commit, nil
 }
 
 func (r *badgerReader) empty() bool {

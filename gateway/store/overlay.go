@@ -103,7 +103,8 @@ func (t *txn) put(key string, rec record) error {
 // OnDone implements Txn.
 func (t *txn) OnDone(f func(committed bool)) { t.done = append(t.done, f) }
 
-// Scan implements Txn. It walks the state as it is when Scan is called: what f writes is not met.
+// Scan implements Txn. It walks the state as it is when Scan is called: what f writes is not met. The store's own records
+// are not met either.
 func (t *txn) Scan(r Range, f func(key string, value []byte) bool) error {
 	if r.From != "" && !strings.HasPrefix(r.From, r.Prefix) {
 		return fmt.Errorf("scan of %q: from %q is outside", r.Prefix, r.From)
@@ -111,7 +112,7 @@ func (t *txn) Scan(r Range, f func(key string, value []byte) bool) error {
 	over := t.over(r)
 	more := true
 	emit := func(key string, rec record) bool {
-		if !rec.deleted {
+		if !rec.deleted && !strings.HasPrefix(key, ownPrefix) {
 			more = f(key, rec.value)
 		}
 		return more
