@@ -24,6 +24,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"otpost/driver/sim"
 	"otpost/gateway"
 	"otpost/gateway/store"
 	"otpost/otp"
@@ -47,6 +48,7 @@ type Config struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: a new one
 	Modems   ModemControl         // nil: reset and ussd answer 503
+	Network  *sim.Network         // the simulated phones; nil unless the modems are simulated
 	Ready    func() error         // nil: always ready; the error's text is shown to callers
 	Version  string
 	Random   io.Reader // nil: crypto/rand.Reader
@@ -111,12 +113,26 @@ func (s *Server) routes() {
 	s.modemCalls()
 	s.eventCalls()
 	s.keyCalls()
+	s.simulatorCalls()
 	s.healthCalls()
 	s.documentCalls()
 	s.docsCalls()
 	s.router.NotFoundHandler = http.HandlerFunc(s.notFound)
 	s.router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
 	s.handler = s.outermost(s.router)
+}
+
+// simulatorCalls show codes in clear, so they exist only where the modems are simulated.
+func (s *Server) simulatorCalls() {
+	if s.cfg.Network == nil {
+		return
+	}
+	patient := huma.NewGroup(s.api)
+	patient.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
+		extendDeadlines(ctx.Context(), maxSimulatorWait)
+		next(ctx)
+	})
+	registerSimulator(patient, s.cfg.Network, s.drain)
 }
 
 // now is the one place where requests get their time from.

@@ -31,8 +31,8 @@ func (s *Server) eventCalls() {
 }
 
 func (s *Server) streamEvents(_ context.Context, in *struct {
-	After  string `query:"after" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$" patternDescription:"an event's id" doc:"Go on after this event."`
-	LastID string `header:"Last-Event-ID" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$" patternDescription:"an event's id" doc:"Set by browsers when they reconnect; as after."`
+	After  string `query:"after" maxLength:"64" pattern:"^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$" patternDescription:"an event's id" doc:"Go on after this event."`
+	LastID string `header:"Last-Event-ID" maxLength:"64" pattern:"^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$" patternDescription:"an event's id" doc:"Set by browsers when they reconnect; as after."`
 }) (*huma.StreamResponse, error) {
 	after := in.After
 	if in.LastID != "" {

@@ -15,17 +15,17 @@ func exampleTime(after time.Duration) time.Time {
 
 func exampleAccount() wire.Account {
 	return wire.Account{Account: "client-4711", Grade: 1, PINSet: true, CreatedAt: exampleTime(0), UpdatedAt: exampleTime(time.Minute),
-		Identities: wire.Identities{SMS: wire.Identity{Status: "enabled", Phone: "+44*******123", EnabledAt: exampleTime(time.Minute)}}}
+		Identities: wire.Identities{SMS: wire.Identity{Status: "enabled", Phone: "+44********23", EnabledAt: exampleTime(time.Minute)}}}
 }
 
 func exampleChallenge(purpose string) wire.Challenge {
-	return wire.Challenge{ID: "chl_01k9w3b5x8t2q4r6s7v9y0z1a2", Account: "client-4711", Purpose: purpose, Status: "pending", Phone: "+44*******123",
+	return wire.Challenge{ID: "chl_01k9w3b5x8t2q4r6s7v9y0z1a2", Account: "client-4711", Purpose: purpose, Status: "pending", Phone: "+44********23",
 		CreatedAt: exampleTime(0), ExpiresAt: exampleTime(5 * time.Minute), ResendAfter: exampleTime(30 * time.Second), SendsLeft: 2, AttemptsLeft: 5,
 		Message: wire.ChallengeMessage{ID: "msg_01k9w3b5x8t2q4r6s7v9y0z1a2", Status: "queued"}}
 }
 
 func exampleMessage() wire.Message {
-	return wire.Message{ID: "msg_01k9w3b5x8t2q4r6s7v9y0z1a2", To: "+44*******123", Kind: "text", Status: "queued",
+	return wire.Message{ID: "msg_01k9w3b5x8t2q4r6s7v9y0z1a2", To: "+44********23", Kind: "text", Status: "queued",
 		CreatedAt: exampleTime(0), NotAfter: exampleTime(time.Hour)}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"otpost/api/wire"
+	"otpost/driver/sim"
 	"otpost/gateway"
 	"otpost/gateway/store"
 	"otpost/otp"
@@ -37,7 +38,7 @@ type kit struct {
 func newKit(t testing.TB, change ...func(*Config)) *kit {
 	t.Helper()
 	k := &kit{t: t, kv: store.NewMemory(), log: &bytes.Buffer{}, tokens: map[Scope]string{}}
-	cfg := Config{Rules: &otp.Service{}, Gateway: &gateway.Gateway{}, KV: k.kv, Secrets: k.kv.Secrets(), Version: "test",
+	cfg := Config{Rules: &otp.Service{}, Gateway: &gateway.Gateway{}, KV: k.kv, Secrets: k.kv.Secrets(), Version: "test", Network: sim.NewNetwork(sim.NetworkConfig{}),
 		Log: slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, f := range change {
 		f(&cfg)

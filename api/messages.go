@@ -142,9 +142,9 @@ func messageOf(m gateway.Message) wire.Message {
 	return out
 }
 
-// maskPhone leaves the first two digits and the last three.
+// maskPhone leaves the first two digits and the last two.
 func maskPhone(e164 string) string {
-	const head, tail = len("+44"), 3
+	const head, tail = len("+44"), 2
 	if len(e164) <= head+tail {
 		return strings.Repeat("*", len(e164))
 	}

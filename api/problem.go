@@ -63,12 +63,17 @@ func (s *Server) problemOf(ctx context.Context, err error) *wire.Problem {
 		refusal  *otp.Error
 		capacity *gateway.CapacityError
 		corrupt  *store.CorruptError
+		invalid  *gateway.InvalidError
 	)
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &refusal):
 		return refused(refusal)
+	case errors.As(err, &invalid):
+		p := problem(codeInvalidRequest, invalid.Field+": "+invalid.Reason)
+		p.Errors = []wire.InvalidPart{{Location: invalid.Field, Message: invalid.Reason}}
+		return p
 	case errors.As(err, &capacity) && capacity.NoModem:
 		return after(problem(codeNoModem, "no modem can take the message now"), capacity.RetryAfter)
 	case errors.As(err, &capacity):

@@ -24,7 +24,7 @@ type Key struct {
 	Scopes     []string  `json:"scopes" nullable:"false" doc:"What the key may do." example:"[\"portal\"]"`
 	Profile    string    `json:"profile,omitempty" doc:"Whose request bodies POST /v1/messages takes." example:"generic"`
 	AllowFrom  []string  `json:"allow_from,omitempty" doc:"Where it may be used from; absent: anywhere." example:"[\"192.0.2.0/24\"]"`
-	Recipients []string  `json:"recipients,omitempty" doc:"Who is told, masked." example:"[\"+44*******123\"]"`
+	Recipients []string  `json:"recipients,omitempty" doc:"Who is told, masked." example:"[\"+44********23\"]"`
 	CreatedAt  time.Time `json:"created_at" doc:"When it was made."`
 	ExpiresAt  time.Time `json:"expires_at,omitzero" doc:"When it stops working."`
 	RotatedAt  time.Time `json:"rotated_at,omitzero" doc:"When its token was last replaced."`

@@ -19,7 +19,7 @@ type SendMessage struct {
 // Message is one outgoing text. Its content is never shown.
 type Message struct {
 	ID          string    `json:"id" doc:"The message's id." example:"msg_01k9w3b5x8t2q4r6s7v9y0z1a2"`
-	To          string    `json:"to" doc:"The recipient, masked." example:"+44*******123"`
+	To          string    `json:"to" doc:"The recipient, masked." example:"+44********23"`
 	Kind        string    `json:"kind" enum:"code,text" doc:"The code of a challenge, or a plain text." example:"text"`
 	Status      string    `json:"status" enum:"queued,sending,sent,delivered,undelivered,failed,expired,canceled,uncertain" doc:"Where it stands. Uncertain: it may have gone out." example:"queued"`
 	Modem       string    `json:"modem,omitempty" doc:"The modem that had it last." example:"sim800"`

@@ -40,7 +40,7 @@ type Identities struct {
 // Identity is one way of an account to get codes.
 type Identity struct {
 	Status     string    `json:"status" enum:"disabled,pending,enabled" doc:"Pending: a code was sent and not yet confirmed." example:"enabled"`
-	Phone      string    `json:"phone,omitempty" doc:"The phone, masked." example:"+44*******123"`
+	Phone      string    `json:"phone,omitempty" doc:"The phone, masked." example:"+44********23"`
 	EnabledAt  time.Time `json:"enabled_at,omitzero" doc:"When codes were turned on."`
 	LastUsedAt time.Time `json:"last_used_at,omitzero" doc:"When a code to this phone was last confirmed."`
 }
@@ -111,7 +111,7 @@ type Challenge struct {
 	Account      string           `json:"account" doc:"The account it is for." example:"client-4711"`
 	Purpose      string           `json:"purpose" doc:"What is confirmed." example:"withdrawal"`
 	Status       string           `json:"status" enum:"pending,verified,blocked,expired,canceled,superseded" doc:"Where it stands." example:"pending"`
-	Phone        string           `json:"phone" doc:"The phone, masked." example:"+44*******123"`
+	Phone        string           `json:"phone" doc:"The phone, masked." example:"+44********23"`
 	CreatedAt    time.Time        `json:"created_at" doc:"When it was created."`
 	ExpiresAt    time.Time        `json:"expires_at" doc:"When it ends unanswered."`
 	ResendAfter  time.Time        `json:"resend_after,omitzero" doc:"When a resend is allowed again."`
