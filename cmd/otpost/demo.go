@@ -45,7 +45,7 @@ func (c *demoCmd) Run(ctx context.Context, con *console) error {
 	if c.Log {
 		log = newLog(con, cfg.Log)
 	}
-	wire := &demo.Wire{}
+	wire := demo.NewWire()
 	d, err := daemon.New(ctx, daemon.Options{Config: cfg, Log: log, Version: version(), Tap: wire.Tap})
 	if err != nil {
 		return err

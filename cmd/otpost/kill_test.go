@@ -178,22 +178,30 @@ func (k *killRun) post() {
 }
 
 func (k *killRun) do(method, path string, body any) (int, []byte, error) {
-	b, err := json.Marshal(body)
+	var in io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequest(method, k.base+path, in)
 	if err != nil {
 		return 0, nil, err
 	}
-	req, err := http.NewRequest(method, k.base+path, bytes.NewReader(b))
-	if err != nil {
-		return 0, nil, err
+	if k.key != "" {
+		req.Header.Set("Authorization", "Bearer "+k.key)
 	}
-	req.Header.Set("Authorization", "Bearer "+k.key)
-	req.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := (&http.Client{Timeout: callPatience, Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	b, err = io.ReadAll(resp.Body)
+	b, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, b, err
 }
 

@@ -147,7 +147,7 @@ func Default() Config {
 		Texts:     Texts{Locale: "en"},
 		Uncertain: Uncertain{Codes: "resend_once", Texts: "keep"},
 		Retention: Duration(30 * 24 * time.Hour), ReportWait: Duration(24 * time.Hour),
-		Log:       Log{Format: "auto", Level: "info"},
+		Log: Log{Format: "auto", Level: "info"},
 	}
 }
 

@@ -103,22 +103,25 @@ const oneModem = "modems: [{name: sim0, device: simulator}]"
 // call makes a request and returns status and answer.
 func (in *instance) call(method, path string, body any) (int, map[string]any) {
 	in.t.Helper()
-	b, err := json.Marshal(body)
+	req, err := http.NewRequestWithContext(context.Background(), method, in.base+path, nil)
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(context.Background(), method, in.base+path, bytes.NewReader(b))
-	if err != nil {
-		in.t.Fatal(err)
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			in.t.Fatal(err)
+		}
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Authorization", "Bearer "+in.token)
-	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		in.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	b, err = io.ReadAll(io.TeeReader(resp.Body, in.heard))
+	b, err := io.ReadAll(io.TeeReader(resp.Body, in.heard))
 	if err != nil {
 		in.t.Fatal(err)
 	}

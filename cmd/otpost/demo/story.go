@@ -60,7 +60,6 @@ func (s *Story) enable(ctx context.Context) error {
 	if err := s.call(ctx, "the portal sets the account's PIN", "PUT", path+"/pin", fields{"pin": PIN}, 204, nil); err != nil {
 		return err
 	}
-	s.Wire.Start()
 	if err := s.call(ctx, "Enable: phone "+Phone+", Send", "POST", path+"/sms/enable", fields{"phone": Phone}, 202, nil); err != nil {
 		return err
 	}
@@ -68,8 +67,12 @@ func (s *Story) enable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.print("      first code on the phone %.1f s after the process started; what the modem heard and said:\n", time.Since(s.Began).Seconds())
-	for _, line := range s.Wire.Stop() {
+	s.print("      the first code, %.1f s after the process started; what the modem heard (>>) and said (<<):\n", time.Since(s.Began).Seconds())
+	exchange, err := s.Wire.Submit(ctx)
+	if err != nil {
+		return err
+	}
+	for _, line := range exchange {
 		s.print("        %s\n", line)
 	}
 	wrong := fields{"code": other(code), "pin": PIN}
@@ -185,7 +188,16 @@ func (s *Story) holds(ok bool, what string) error {
 
 func (s *Story) line(what, method, path string, status int, problem string) {
 	s.step++
-	s.print("%4d  %-46s %-4s %-42s %d %s\n", s.step, what, method, path, status, problem)
+	s.print("%4d  %-46s %-4s %-41s → %d %s\n", s.step, what, method, briefly(path), status, problem)
+}
+
+// briefly writes {id} for a challenge's id.
+func briefly(path string) string {
+	steps := strings.Split(path, "/")
+	if len(steps) > 3 && steps[2] == "challenges" {
+		steps[3] = "{id}"
+	}
+	return strings.Join(steps, "/")
 }
 
 func (s *Story) print(format string, args ...any) {

@@ -1,52 +1,48 @@
 package demo
 
 import (
+	"context"
 	"strings"
 	"sync"
 )
 
-// Wire keeps what went over the simulated modem's line between Start and Stop. Its Tap may be called from any goroutine.
+// Wire keeps the first submit that goes over the simulated modem's line: from AT+CMGS to the final result. Its Tap may be
+// called from any goroutine.
 type Wire struct {
 	mu    sync.Mutex
-	on    bool
 	lines []string
+	whole bool
+	done  chan struct{}
 }
 
-// wireMost bounds the lines kept, and wireWidth their length: the story shows an exchange, not a trace.
-const wireMost, wireWidth = 64, 96
+// NewWire returns a wire that has seen nothing.
+func NewWire() *Wire { return &Wire{done: make(chan struct{})} }
+
+// wireWidth is how much of a line the story shows.
+const wireWidth = 88
 
 // Tap is the modem's sim.Tap.
 func (w *Wire) Tap(dir, line string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.on && len(w.lines) < wireMost {
-		w.lines = append(w.lines, dir+" "+line)
+	if w.whole || len(w.lines) == 0 && !strings.Contains(line, "AT+CMGS=") {
+		return
+	}
+	w.lines = append(w.lines, dir+" "+shorten(line))
+	if line == "OK" || strings.Contains(line, "ERROR") {
+		w.whole = true
+		close(w.done)
 	}
 }
 
-// Start begins to keep lines.
-func (w *Wire) Start() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.on, w.lines = true, nil
-}
-
-// Stop ends it and returns the part of the exchange that submits a message: from AT+CMGS to the final result.
-func (w *Wire) Stop() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.on = false
-	var kept []string
-	for _, line := range w.lines {
-		if len(kept) == 0 && !strings.Contains(line, "AT+CMGS=") {
-			continue
-		}
-		kept = append(kept, shorten(line))
-		if strings.HasSuffix(line, " OK") || strings.Contains(line, "ERROR") {
-			break
-		}
+// Submit waits for the final result of the first submit and returns the exchange.
+func (w *Wire) Submit(ctx context.Context) ([]string, error) {
+	select {
+	case <-w.done:
+		return w.lines, nil // whole: Tap writes it no more
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return kept
 }
 
 func shorten(line string) string {
