@@ -112,7 +112,7 @@ func (g *Gateway) put(tx store.Txn, now time.Time, was Status, m *Message) error
 		}
 	}
 	if !m.live() && !m.Final() && m.Status != was {
-		if err := tx.Set(dueKey(now.Add(g.cfg.ReportWait), m.ID), nil, time.Time{}); err != nil {
+		if err := g.makeDue(tx, now.Add(g.cfg.ReportWait), m.ID); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,27 +14,19 @@ import (
 	"otpost/gateway/store"
 )
 
-// sweepEvery is how often the keeper looks for messages whose time for a report is over.
-const sweepEvery = time.Minute
+// sweepSlack is how long messages whose time for a report is over may wait for others, to be closed together.
+const sweepSlack = time.Minute
 
 // keep does what time brings, until ctx is done: it expires messages at their deadlines, doubts hand-overs that take too
 // long, tells of modems that come and go, and closes what waited too long for a report.
 func (g *Gateway) keep(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var swept time.Time
 	for {
-		now := time.Now()
-		if now.Sub(swept) >= sweepEvery {
-			if err := ignoreCanceled(ctx, g.sweep(ctx)); err != nil {
-				return err
-			}
-			swept = now
-		}
 		if err := ignoreCanceled(ctx, g.due(ctx)); err != nil {
 			return err
 		}
-		timer.Reset(until(time.Now(), sooner(g.nextDue(), swept.Add(sweepEvery))))
+		timer.Reset(until(time.Now(), g.nextDue()))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -51,7 +44,7 @@ func ignoreCanceled(ctx context.Context, err error) error {
 }
 
 func (g *Gateway) due(ctx context.Context) error {
-	for _, f := range []func(context.Context) error{g.expire, g.overdue, g.modemsChanged} {
+	for _, f := range []func(context.Context) error{g.expire, g.overdue, g.modemsChanged, g.sweepDue} {
 		if err := f(ctx); err != nil {
 			return err
 		}
@@ -63,7 +56,7 @@ func (g *Gateway) due(ctx context.Context) error {
 func (g *Gateway) nextDue() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var next time.Time
+	next := g.sweepAt
 	if len(g.queue.deadline.items) > 0 {
 		next = time.UnixMilli(g.queue.deadline.items[0].notAfter).Add(time.Millisecond)
 	}
@@ -197,34 +190,88 @@ func modemEvent(name string, up bool, s driver.Status) Event {
 	return Event{Type: kind, Data: map[string]any{"modem": name, "state": string(s.State)}}
 }
 
-func dueKey(at time.Time, id string) string { return fmt.Sprintf("gw/due/%012d/%s", at.Unix(), id) }
+const duePrefix = "gw/due/"
 
-// sweep closes sent and uncertain messages whose time for a report is over.
+func dueKey(at time.Time, id string) string { return fmt.Sprintf("%s%012d/%s", duePrefix, at.Unix(), id) }
+
+func dueAt(key string) time.Time {
+	s, _, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{} // not one of ours: due at once, and gone
+	}
+	return time.Unix(n, 0)
+}
+
+// sweepDue sweeps when the first message's time for a report is over.
+func (g *Gateway) sweepDue(ctx context.Context) error {
+	g.mu.Lock()
+	at := g.sweepAt
+	g.mu.Unlock()
+	if at.IsZero() || at.After(time.Now()) {
+		return nil
+	}
+	return g.sweep(ctx)
+}
+
+// sweep closes sent and uncertain messages whose time for a report is over, and notes when the next will be.
 func (g *Gateway) sweep(ctx context.Context) error {
 	for more := true; more; {
 		err := g.update(ctx, func(tx store.Txn) error {
 			now := time.Now()
 			var keys []string
-			err := tx.Scan(store.Range{Prefix: "gw/due/"}, func(key string, _ []byte) bool {
-				if key >= dueKey(now, "") || len(keys) == batch {
+			var next time.Time
+			if err := tx.Scan(store.Range{Prefix: duePrefix}, func(key string, _ []byte) bool {
+				if at := dueAt(key); at.After(now) || len(keys) == batch {
+					next = at
 					return false
 				}
 				keys = append(keys, key)
 				return true
-			})
+			}); err != nil {
+				return err
+			}
 			more = len(keys) == batch
+			g.sweepNext(tx, next)
 			for _, key := range keys {
-				if err == nil {
-					err = g.unreported(tx, now, key)
+				if err := g.unreported(tx, now, key); err != nil {
+					return err
 				}
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("close messages without report: %w", err)
 		}
 	}
 	return nil
+}
+
+// sweepNext notes when the first message's time is over; zero: there is none. What the transaction itself makes due comes
+// after it.
+func (g *Gateway) sweepNext(tx store.Txn, next time.Time) {
+	tx.OnDone(func(committed bool) {
+		if committed {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			if g.sweepAt = next; !next.IsZero() {
+				g.sweepAt = next.Add(sweepSlack)
+			}
+		}
+	})
+}
+
+// makeDue makes a message due at the instant.
+func (g *Gateway) makeDue(tx store.Txn, at time.Time, id string) error {
+	tx.OnDone(func(committed bool) {
+		if committed {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.sweepAt = sooner(g.sweepAt, at.Add(sweepSlack))
+			nudge(g.time)
+		}
+	})
+	return tx.Set(dueKey(at, id), nil, time.Time{})
 }
 
 func (g *Gateway) unreported(tx store.Txn, now time.Time, key string) error {
@@ -236,7 +283,7 @@ func (g *Gateway) unreported(tx store.Txn, now time.Time, key string) error {
 		return ignoreNotFound(err)
 	}
 	if at := m.lastHeard().Add(g.cfg.ReportWait); at.After(now.Add(time.Second)) {
-		return tx.Set(dueKey(at, m.ID), nil, time.Time{})
+		return g.makeDue(tx, at, m.ID)
 	}
 	m.finish(now)
 	tx.OnDone(func(committed bool) {

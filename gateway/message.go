@@ -100,7 +100,7 @@ type Message struct {
 	Shun        string      `json:"shun,omitempty"`  // a SIM that failed this recipient lately: another one first
 	ConcatRef   uint8       `json:"concat_ref,omitempty"`
 	Attempts    []Attempt   `json:"attempts,omitempty"`
-	Error       string      `json:"error,omitempty"` // a stable code: "cms-38", "expired-in-queue", "canceled", …
+	Error       string      `json:"error,omitempty"`    // a stable code: "cms-38", "expired-in-queue", "canceled", …
 	Verified    bool        `json:"verified,omitempty"` // its code came back
 	CreatedAt   time.Time   `json:"created_at"`
 	NotBefore   time.Time   `json:"not_before,omitzero"` // set aside until then
@@ -117,7 +117,7 @@ type Attempt struct {
 	Outcome    driver.Outcome `json:"outcome,omitempty"` // empty while sending
 	Class      driver.Class   `json:"class,omitempty"`
 	Code       string         `json:"code,omitempty"`
-	Again      bool           `json:"again,omitempty"` // the one permitted second send
+	Again      bool           `json:"again,omitempty"`      // the one permitted second send
 	First      int            `json:"first,omitempty"`      // parts that earlier attempts had got accepted
 	References []uint8        `json:"references,omitempty"` // of the parts from First on
 	Reports    []PartReport   `json:"reports,omitempty"`    // as long as References once the first has come

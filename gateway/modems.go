@@ -295,7 +295,9 @@ type modemRecord struct {
 func (g *Gateway) Pause(ctx context.Context, name string) error { return g.setPaused(ctx, name, true) }
 
 // Resume brings a modem back into routing and ends a quarantine of its SIM; durable.
-func (g *Gateway) Resume(ctx context.Context, name string) error { return g.setPaused(ctx, name, false) }
+func (g *Gateway) Resume(ctx context.Context, name string) error {
+	return g.setPaused(ctx, name, false)
+}
 
 func (g *Gateway) setPaused(ctx context.Context, name string, paused bool) error {
 	g.mu.Lock()

@@ -251,8 +251,8 @@ func (q *queue) wake(now time.Time) time.Time {
 type asker struct {
 	bit    uint64
 	iccid  string
-	others uint64 // modems that are up, this one not among them
-	better uint64 // modems that are up and whose codes arrive, if this one's do not
+	others uint64                       // modems that are up, this one not among them
+	better uint64                       // modems that are up and whose codes arrive, if this one's do not
 	fits   func(parts int, l Lane) bool // pace and quotas of its SIM allow that now
 }
 

@@ -68,7 +68,9 @@ func (g *Gateway) recipientFailed(tx store.Txn, now time.Time, to, sim string) e
 }
 
 // recipientReached forgets the failures.
-func (g *Gateway) recipientReached(tx store.Txn, to string) error { return tx.Delete(g.recipientKey(to)) }
+func (g *Gateway) recipientReached(tx store.Txn, to string) error {
+	return tx.Delete(g.recipientKey(to))
+}
 
 // blames says whether a refusal may be the recipient's fault.
 func blames(class driver.Class) bool {

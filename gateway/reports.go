@@ -15,6 +15,10 @@ const (
 	sameDigits  = 7         // of the ends of two numbers that name the same phone, in whatever form
 	earlyFor    = time.Hour // how long a report that came before its verdict is kept
 	clockSpread = 10 * time.Minute
+
+	clockTrust    = time.Hour        // a network's clock that is further off tells nothing
+	clockSkew     = 30 * time.Second // of a clock that is right
+	longestSubmit = 6 * time.Minute
 )
 
 // A refRecord finds a part by SIM and reference.
@@ -39,24 +43,25 @@ func refPart(ref uint8) string { return fmt.Sprintf("%03d/", ref) }
 
 // Report implements driver.Handler. It returns nil once the report is durable; the same report may come again.
 func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) error {
-	g.mu.Lock()
-	sim, early := simOr(r.ICCID, modem), false
-	if m := g.byName[modem]; m != nil {
-		if r.ICCID == "" {
-			sim = m.simID()
-		}
-		early = m.current != nil
-	}
-	g.mu.Unlock()
+	sim, flight := g.reporter(modem, r)
 	return g.update(ctx, func(tx store.Txn) error {
 		now := time.Now()
 		outcome, err := g.match(tx, now, sim, r)
 		if err != nil {
 			return err
 		}
+		early := time.Time{}
+		if outcome == "" {
+			if early, err = g.inFlight(tx, flight, r); err != nil {
+				return err
+			}
+			if outcome, err = g.settleUnsure(tx, now, sim, early, r); err != nil {
+				return err
+			}
+		}
 		if outcome == "" {
 			outcome = "unmatched"
-			if early {
+			if !early.IsZero() {
 				outcome = "early"
 			}
 			if err := g.park(tx, now, sim, r); err != nil {
@@ -70,6 +75,38 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 		})
 		return nil
 	})
+}
+
+// reporter returns the SIM that a report came to and the message that its modem is just handing over.
+func (g *Gateway) reporter(modem string, r driver.Report) (sim, flight string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sim = simOr(r.ICCID, modem)
+	if m := g.byName[modem]; m != nil {
+		if r.ICCID == "" {
+			sim = m.simID()
+		}
+		if m.current != nil && !m.overdue {
+			flight = formatID(messagePrefix, m.current.id)
+		}
+	}
+	return sim, flight
+}
+
+// inFlight returns when the message whose verdict is still to come was handed over, if the report may be about that; else
+// zero.
+func (g *Gateway) inFlight(tx store.Txn, id string, r driver.Report) (time.Time, error) {
+	if id == "" {
+		return time.Time{}, nil
+	}
+	m, err := g.Lookup(tx, id)
+	if err != nil || len(m.Attempts) == 0 {
+		return time.Time{}, ignoreNotFound(err)
+	}
+	if at := m.Attempts[len(m.Attempts)-1].ClaimedAt; samePhone(m.To, r.Recipient) && plausible(at, r) {
+		return at, nil
+	}
+	return time.Time{}, nil
 }
 
 // match finds the part that a report is about by SIM, reference, recipient and time, and records it. An empty outcome
@@ -108,10 +145,7 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report
 		}
 		return g.record(tx, now, sim, &m, func() { m.report(now, c.ref.Attempt, c.ref.Part, r) }, r)
 	}
-	if outcome != "" {
-		return outcome, nil
-	}
-	return g.settleUnsure(tx, now, sim, r)
+	return outcome, nil
 }
 
 // distance tells how far a report's time of submission is from an attempt's. Without one, or with one from a clock that
@@ -141,16 +175,27 @@ func (g *Gateway) record(tx store.Txn, now time.Time, sim string, m *Message, ap
 	return "undelivered", g.recipientFailed(tx, now, m.To, sim)
 }
 
-// settleUnsure gives a report whose reference nobody knows to the hand-over that is in doubt: same SIM, same phone.
-func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver.Report) (string, error) {
+// plausible says whether a report may be about what was handed over then. The network's clock is believed as long as it
+// is not hours off.
+func plausible(at time.Time, r driver.Report) bool {
+	if r.At.Before(at) {
+		return false
+	}
+	d := r.Sent.Sub(at)
+	return r.Sent.IsZero() || d.Abs() > clockTrust || d > -clockSkew && d < longestSubmit
+}
+
+// settleUnsure gives a report whose reference nobody knows to the hand-over that is in doubt: same SIM, same phone, and
+// nearer in time than the one that the modem is busy with.
+func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
 	prefix := g.refPrefix("unsure", sim)
 	id, ref := "", refRecord{}
 	err := scan(tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
-		fits := samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && !tooEarly(r, u.At)
-		if fits {
+		fits := samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r)
+		if fits && (flight.IsZero() || distance(u.At, r) < distance(flight, r)) && (id == "" || distance(u.At, r) < distance(ref.At, r)) {
 			id, ref = key[len(prefix):], u
 		}
-		return !fits
+		return true
 	})
 	if err != nil || id == "" {
 		return "", err
@@ -175,12 +220,6 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver
 		return outcome, nil
 	}
 	return outcome, tx.Delete(prefix + id)
-}
-
-// tooEarly says whether a report is about something submitted before the instant, as far as the network's clock tells.
-func tooEarly(r driver.Report, at time.Time) bool {
-	d := at.Sub(r.Sent)
-	return !r.Sent.IsZero() && d > time.Minute && d < 24*time.Hour && r.At.Before(at)
 }
 
 // await makes the parts of an attempt known to later reports, and takes in those that came before the verdict.
@@ -242,7 +281,7 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, m *Message, since time.Time, f func(driver.Report)) error {
 	var used []string
 	err := scan(tx, store.Range{Prefix: prefix}, func(key string, e earlyRecord) bool {
-		if now.Sub(e.At) <= earlyFor && !e.At.Before(since) && samePhone(m.To, e.Report.Recipient) {
+		if now.Sub(e.At) <= earlyFor && samePhone(m.To, e.Report.Recipient) && plausible(since, e.Report) {
 			f(e.Report)
 			used = append(used, key)
 		}

@@ -52,17 +52,16 @@ func (s *simRecord) roll(now time.Time, loc *time.Location) {
 func (s *simRecord) take(now time.Time, n int, l limits) {
 	s.DayCount += n
 	s.MonthCount += n
-	if l.minute == 0 {
-		s.Recent = nil
-		return
-	}
 	for range n {
 		s.Recent = append(s.Recent, now.UnixMilli())
 	}
-	if keep := 2 * max(l.minute, n); len(s.Recent) > keep {
+	if keep := max(minRecent, 2*l.minute, n); len(s.Recent) > keep {
 		s.Recent = s.Recent[len(s.Recent)-keep:]
 	}
 }
+
+// minRecent is how many parts are remembered even if the modem has no pace: the next one that holds the SIM may have.
+const minRecent = 64
 
 // giveBack returns n parts to the day and the month: nothing was submitted. The minute's pace stays used.
 func (s *simRecord) giveBack(n int) {
