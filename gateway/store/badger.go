@@ -22,7 +22,9 @@ type BadgerConfig struct {
 	Log      *slog.Logger          // nil: nothing is logged
 	Registry prometheus.Registerer // nil: metrics are not registered
 
-	free func(dir string) (int64, error) // tests fake a disk with it
+	// For tests only: a faked disk, and commits that are not synced, to see that the power cut tests notice.
+	free     func(dir string) (int64, error)
+	unsynced bool
 }
 
 // Badger is the embedded engine. One goroutine, started by OpenBadger and ended by Close, runs the functions of all

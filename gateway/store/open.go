@@ -160,7 +160,7 @@ func engineOptions(dir string, log badger.Logger) badger.Options {
 
 // openEngine opens Badger, again after a failure that may pass.
 func (b *Badger) openEngine(ctx context.Context) (*badger.DB, error) {
-	opt := engineOptions(b.files.db, badgerLog{b.log})
+	opt := engineOptions(b.files.db, badgerLog{b.log}).WithSyncWrites(!b.cfg.unsynced)
 	if err := precheck(opt); err != nil {
 		return nil, err
 	}
