@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // result ends a command line.
@@ -134,7 +135,7 @@ func (m *Modem) tapOut(b []byte) {
 		if n < 0 {
 			return
 		}
-		line := strings.TrimSpace(string(m.at.tail[:n]))
+		line := strings.TrimFunc(string(m.at.tail[:n]), func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' })
 		m.at.tail = m.at.tail[n+1:]
 		if line != "" && !strings.HasPrefix(strings.ToUpper(line), "AT") {
 			m.tap("<<", line)
