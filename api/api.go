@@ -13,6 +13,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -67,6 +68,7 @@ type Server struct {
 	api     huma.API
 	router  *mux.Router
 	handler http.Handler
+	boot    string          // names this run of the daemon
 	drain   context.Context // done once long answers should end
 	stop    context.CancelFunc
 }
@@ -85,7 +87,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, keys: keys}
+	s := &Server{cfg: cfg, log: cfg.Log, keys: keys, boot: rand.Text()}
 	s.drain, s.stop = context.WithCancel(context.Background())
 	if s.metrics, err = newMetrics(cfg.Registry, cfg.Version); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -106,7 +108,7 @@ func (s *Server) OpenAPI() *huma.OpenAPI { return s.api.OpenAPI() }
 func (s *Server) routes() {
 	s.router = mux.NewRouter().SkipClean(true)
 	s.api = newHuma(s.router, s.cfg.Version)
-	s.api.UseMiddleware(s.admission, s.body)
+	s.api.UseMiddleware(s.admission, s.body, s.idempotent)
 	s.accountCalls()
 	s.challengeCalls()
 	s.messageCalls()

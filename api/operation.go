@@ -165,6 +165,7 @@ func (s *Server) body(ctx huma.Context, next func(huma.Context)) {
 		writeProblem(w, r, problem(codeInvalidRequest, "this call takes no body"))
 		return
 	}
+	infoOf(r.Context()).body = b
 	r.Body = io.NopCloser(bytes.NewReader(b))
 	next(ctx)
 }

@@ -5,8 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -222,4 +226,41 @@ func withdrawal(t *testing.T, k *realKit) {
 		t.Errorf("the code again: %+v", p)
 	}
 	ask[wire.Problem](t, k.kit, 404, "GET", "/v1/challenges/chl_00000000000000000000000000", "")
+}
+
+var filterAll = gateway.Filter{Limit: 200}
+
+// settle waits until every message is out of the queue.
+func (k *realKit) settle(t testing.TB) {
+	t.Helper()
+	for _, status := range []gateway.Status{gateway.Queued, gateway.Sending} {
+		for {
+			ms, _, err := k.queue.Messages(context.Background(), gateway.Filter{Status: status})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(ms) == 0 {
+				break
+			}
+			k.phone.mu.Lock()
+			came := k.phone.came
+			k.phone.mu.Unlock()
+			select {
+			case <-came:
+			case <-time.After(10 * time.Millisecond): // the last one may have come before we looked
+			}
+		}
+	}
+}
+
+func atoi(s string) int { return must(strconv.Atoi(s)) }
+
+func mustRequest(method, target string) *http.Request {
+	return httptest.NewRequest(method, target, nil)
+}
+
+// callerOf is the id of the key with scope messages.
+func callerOf(t testing.TB, k *realKit) string {
+	t.Helper()
+	return must(k.keys.Authenticate(t.Context(), time.Now(), k.tokens[ScopeMessages], netip.Addr{})).id
 }

@@ -18,6 +18,7 @@ type requestInfo struct {
 	id    string
 	route string    // the route's template; "unmatched" for none
 	who   principal // empty until admitted
+	body  []byte    // once read
 }
 
 type requestKey struct{}
