@@ -13,7 +13,7 @@ import (
 	"otpost/gateway/store"
 )
 
-const send = `{"to":"+447400123456","text":"Hello"}`
+const send = `{"to":"+447400123400","text":"Hello"}`
 
 // post sends a text with the messages key.
 func (k *kit) post(body, key string, header ...string) reply {
@@ -141,7 +141,7 @@ func TestIdempotencyOfRefusals(t *testing.T) {
 	k.enrolled(t, "a", mobile)
 	c := ask[wire.Challenge](t, k.kit, 202, "POST", "/v1/challenges", `{"account":"a","purpose":"login"}`)
 	verify := func(key string) wire.Problem {
-		code := k.phone.code(t, mobile, len(k.phone.texts[mobile])-1)
+		code := k.phone.code(t, mobile, k.phone.count(mobile)-1)
 		wrong := fmt.Sprintf("%06d", (atoi(code)+1)%1000000)
 		return k.do("POST", "/v1/challenges/"+c.ID+"/verify", k.tokens[ScopePortal], `{"code":"`+wrong+`"}`, "Idempotency-Key: "+key).problem(t)
 	}

@@ -49,6 +49,12 @@ func (h *handset) Send(_ context.Context, s driver.Submit) driver.Result {
 	return driver.Result{Outcome: driver.Accepted, References: make([]uint8, 1), Parts: 1, ICCID: "8944110068341234567", Submitted: now, Done: now}
 }
 
+func (h *handset) count(to string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.texts[to])
+}
+
 var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
 
 // text waits for the n-th text to a number (from 0).
@@ -145,7 +151,7 @@ func (k *realKit) enrolled(t testing.TB, account, phone string) {
 	t.Helper()
 	base := "/v1/accounts/" + account
 	ask[struct{}](t, k.kit, 204, "PUT", base+"/pin", `{"pin":"`+pin+`"}`)
-	n := len(k.phone.texts[phone])
+	n := k.phone.count(phone)
 	ask[wire.Challenge](t, k.kit, 202, "POST", base+"/sms/enable", `{"phone":"`+phone+`"}`)
 	ask[wire.Account](t, k.kit, 200, "POST", base+"/sms/enable/verify", fmt.Sprintf(`{"code":%q,"pin":%q}`, k.phone.code(t, phone, n), pin))
 }
