@@ -101,7 +101,7 @@ func TestFailuresAgainstAModel(t *testing.T) {
 		p.Strangers = rapid.IntRange(1, p.Max).Draw(t, "strangers")
 		var f failures
 		now := start
-		row := 0                // admitted since the last success or served block
+		row := 0                 // admitted since the last success or served block
 		var wall, pale time.Time // when a block for all, for strangers, began
 		served := func(since time.Time) bool { return !since.IsZero() && now.Sub(since) >= p.Block }
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {

@@ -211,7 +211,7 @@ func (t *texts) render(locale string, p Purpose, v values) string {
 	if text := t.fill(t.template(locale, p, v.Tx != nil), v); fitsOnePart(text) {
 		return text
 	}
-	short := v.into(compact, 0)
+	short := v.into(compact, ucsPayee)
 	if v.Tx != nil {
 		short = v.into(compactPayment, ucsPayee)
 	}
