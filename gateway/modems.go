@@ -127,6 +127,8 @@ func (g *Gateway) hopeful(m *modemState, now time.Time) bool {
 		return false
 	case m.status.State == driver.StateReady:
 		return g.simOf(m, now) == nil
+	case m.upAt.IsZero() && m.status.State == driver.StateAbsent && m.status.LastError != "":
+		return false // looked for and never seen: whoever sends is told at once
 	}
 	return now.Sub(m.upAt) < bootGrace || now.Sub(g.began) < bootGrace
 }
