@@ -161,7 +161,7 @@ func (d *Daemon) buildServer(context.Context) error {
 	cfg := d.opts.Config
 	server, err := api.New(api.Config{
 		Rules: d.rules, Gateway: d.queue, KV: d.kv, Secrets: d.kv.Secrets(), Log: d.log, Registry: d.registry,
-		Modems: modemControl(d.modems), Ready: d.ready, Version: d.opts.Version,
+		Network: d.network, Modems: modemControl(d.modems), Ready: d.ready, Version: d.opts.Version,
 	})
 	if err != nil {
 		return err
