@@ -242,7 +242,10 @@ func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Re
 				g.metrics.verdict(r)
 			}
 		})
-		return g.put(tx, now, was, &msg)
+		if err := g.put(tx, now, was, &msg); err != nil || r.Outcome != driver.Unknown {
+			return err
+		}
+		return g.reconsider(tx, now, sim)
 	})
 }
 

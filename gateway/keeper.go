@@ -146,10 +146,13 @@ func (g *Gateway) overdue(ctx context.Context) error {
 				return ignoreNotFound(err)
 			}
 			i := len(msg.Attempts) - 1
-			if i < 0 || msg.Attempts[i].Modem != m.name || !g.doubt(&msg, now, i, errOverdue) {
+			if i < 0 || msg.Attempts[i].Modem != m.name || !msg.overdue(now, i, errOverdue) {
 				return nil
 			}
-			return g.doubted(tx, now, &msg, i)
+			if err := g.doubted(tx, now, &msg, i); err != nil {
+				return err
+			}
+			return g.reconsider(tx, now, simOr(msg.Attempts[i].ICCID, m.name))
 		})
 		if err != nil {
 			return fmt.Errorf("doubt a hand-over: %w", err)

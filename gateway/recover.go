@@ -37,11 +37,12 @@ func (g *Gateway) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sims := map[string]bool{}
 	for len(sending) > 0 {
 		n := min(batch, len(sending))
 		err := g.update(ctx, func(tx store.Txn) error {
 			for _, id := range sending[:n] {
-				if err := g.interrupted(tx, time.Now(), id); err != nil {
+				if err := g.interrupted(tx, time.Now(), id, sims); err != nil {
 					return err
 				}
 			}
@@ -51,6 +52,11 @@ func (g *Gateway) recover(ctx context.Context) error {
 			return err
 		}
 		sending = sending[n:]
+	}
+	for sim := range sims {
+		if err := g.update(ctx, func(tx store.Txn) error { return g.reconsider(tx, time.Now(), sim) }); err != nil {
+			return err
+		}
 	}
 	return g.sweep(ctx)
 }
@@ -124,23 +130,19 @@ func (g *Gateway) restore(id string, r queueRecord, now time.Time) {
 	}
 }
 
-// interrupted settles what an earlier run left with a modem.
-func (g *Gateway) interrupted(tx store.Txn, now time.Time, id string) error {
+// interrupted puts in doubt what an earlier run left with a modem, and notes its SIM.
+func (g *Gateway) interrupted(tx store.Txn, now time.Time, id string, sims map[string]bool) error {
 	m, err := g.Lookup(tx, id)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
 	i := len(m.Attempts) - 1
-	if i < 0 || !g.doubt(&m, now, i, errRestart) {
+	if i < 0 || !m.overdue(now, i, errRestart) {
 		return nil
 	}
+	sims[simOr(m.Attempts[i].ICCID, m.Attempts[i].Modem)] = true
 	m.Attempts[i].DoneAt = now // nobody is left to tell
 	return g.doubted(tx, now, &m, i)
-}
-
-// doubt marks an attempt as one that may have gone out.
-func (g *Gateway) doubt(m *Message, now time.Time, i int, code string) bool {
-	return m.overdue(now, i, code)
 }
 
 // doubted writes a message that has become uncertain, and says so even if it is sent once more at once.

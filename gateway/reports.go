@@ -258,41 +258,70 @@ func (g *Gateway) park(tx store.Txn, now time.Time, sim string, r driver.Report)
 	return store.Save(tx, g.refPrefix("early", sim)+refPart(r.Reference)+id, earlyRecord{r, now}, now.Add(earlyFor+collectSlack))
 }
 
-// takeEarly applies parked reports of the attempt's references, and, while a hand-over without any is in doubt, of its
-// recipient.
+// takeEarly applies the parked reports of the attempt's references.
 func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim string) error {
 	a := &m.Attempts[i]
-	base := g.refPrefix("early", sim)
 	for part, ref := range slices.Clone(a.References) {
-		if err := g.eachEarly(tx, now, base+refPart(ref), m, a.ClaimedAt, func(r driver.Report) { m.report(now, i, part, r) }); err != nil {
+		var used []string
+		err := g.eachEarly(tx, now, g.refPrefix("early", sim)+refPart(ref), func(key string, r driver.Report) {
+			if samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r) {
+				m.report(now, i, part, r)
+				used = append(used, key)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if err := deleteAll(tx, used); err != nil {
 			return err
 		}
 	}
-	if a.Outcome != driver.Unknown {
-		return nil
-	}
-	return g.eachEarly(tx, now, base, m, a.ClaimedAt, func(r driver.Report) {
-		if a.First+len(a.References) < max(m.Parts, 1) {
-			m.settleByReport(now, i, r)
-		}
-	})
+	return nil
 }
 
-func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, m *Message, since time.Time, f func(driver.Report)) error {
-	var used []string
-	err := scan(tx, store.Range{Prefix: prefix}, func(key string, e earlyRecord) bool {
-		if now.Sub(e.At) <= earlyFor && samePhone(m.To, e.Report.Recipient) && plausible(since, e.Report) {
-			f(e.Report)
-			used = append(used, key)
+// reconsider offers the parked reports of a SIM to its hand-overs that are in doubt, now that there is one more.
+func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
+	parked := map[string]driver.Report{}
+	var keys []string
+	if err := g.eachEarly(tx, now, g.refPrefix("early", sim), func(key string, r driver.Report) {
+		parked[key], keys = r, append(keys, key)
+	}); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		outcome, err := g.match(tx, now, sim, parked[key]) // the same report may have been parked twice
+		if err == nil && outcome == "" {
+			outcome, err = g.settleUnsure(tx, now, sim, time.Time{}, parked[key])
+		}
+		if err != nil {
+			return err
+		}
+		if outcome == "" {
+			continue
+		}
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, f func(key string, r driver.Report)) error {
+	return scan(tx, store.Range{Prefix: prefix}, func(key string, e earlyRecord) bool {
+		if now.Sub(e.At) <= earlyFor {
+			f(key, e.Report)
 		}
 		return true
 	})
-	for _, key := range used {
-		if err == nil {
-			err = tx.Delete(key)
+}
+
+func deleteAll(tx store.Txn, keys []string) error {
+	for _, key := range keys {
+		if err := tx.Delete(key); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // samePhone compares two forms of a number by the digits at their ends.

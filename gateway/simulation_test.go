@@ -125,8 +125,8 @@ func (m *simModem) play(i int, s driver.Submit, dice *rand.Rand, r *driver.Resul
 		time.Sleep(time.Duration(dice.IntN(300)) * time.Second)
 		r.References, r.Outcome, r.Code = nil, driver.Unknown, "no-result"
 	case fate < 95:
-		time.Sleep(time.Duration(dice.IntN(300)) * time.Second) // late, but a verdict
 		m.accept(i, s, dice, r, true)
+		time.Sleep(time.Duration(dice.IntN(300)) * time.Second) // late, but a verdict
 		r.Outcome = driver.Accepted
 	default:
 		time.Sleep(time.Duration(60+dice.IntN(240)) * time.Second)

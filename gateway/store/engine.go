@@ -37,7 +37,7 @@ func (b *Badger) startWriter(commit uint64) {
 // commit writes l in one synced transaction. ErrFull and ErrTooBig mean that nothing was changed; after any other error
 // it is unknown whether it was.
 func (e *engine) commit(l layer) error {
-	if e.b.watchSpace() < e.b.space.floor() {
+	if !e.b.awaitRoom() {
 		e.b.metrics.failures.WithLabelValues(failFull).Inc()
 		return ErrFull
 	}
@@ -80,25 +80,6 @@ func (e *engine) die(cause error) {
 	e.b.metrics.failures.WithLabelValues(failUnknown).Inc()
 	e.b.log.Error("commit failed; the process must stop and start afresh", "error", cause)
 	close(e.b.dead)
-}
-
-// watchSpace looks at the disk, sets Low, and returns the free bytes.
-func (b *Badger) watchSpace() int64 {
-	free, err := b.space.free(b.files.dir)
-	if err != nil {
-		b.log.Warn("free space unknown", "error", err)
-		return b.space.floor() // go on, with care
-	}
-	low := free < b.space.reserve
-	if b.low.Swap(low) != low {
-		b.log.Warn("free space crossed the reserve", "low", low, "free_bytes", free, "reserve_bytes", b.space.reserve)
-	}
-	b.metrics.free.Set(float64(free))
-	b.metrics.low.Set(0)
-	if low {
-		b.metrics.low.Set(1)
-	}
-	return free
 }
 
 // shut closes the engine after the writer and all readers have ended.

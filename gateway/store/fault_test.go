@@ -94,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Mkdir(disk, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=256m"); err != nil {
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=1500m"); err != nil {
 		skipOrFail(t, "needs to mount a small disk: %v", err)
 	}
 	t.Cleanup(func() {

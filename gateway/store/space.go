@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +22,9 @@ type space struct {
 	ballast string
 	reserve int64
 	free    func(dir string) (int64, error)
+
+	mu    sync.Mutex
+	trend trend
 }
 
 func newSpace(f files, reserve int64, free func(string) (int64, error)) *space {
@@ -39,6 +44,54 @@ func freeBytes(dir string) (int64, error) {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
 	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// What the engine does in the background (it writes tables out and merges them) goes on for a while after the last
+// commit and must not meet a full disk either. So commits stop, for as long at most, while somebody fills the disk so
+// fast that the floor would be passed within roomAhead.
+const (
+	roomAhead  = 300 * time.Millisecond
+	roomPause  = 10 * time.Millisecond
+	trendSpan  = 30 * time.Millisecond // a shorter span says little
+	trendFades = time.Second
+)
+
+// trend is how fast free space shrinks.
+type trend struct {
+	at   time.Time // of the last sample
+	free int64
+	rate float64 // bytes a second
+	seen time.Time
+}
+
+// add takes a sample. A fast loss is remembered for a while.
+func (tr *trend) add(now time.Time, free int64) {
+	span := now.Sub(tr.at)
+	if span < trendSpan {
+		return
+	}
+	rate := float64(tr.free-free) / span.Seconds()
+	if tr.at.IsZero() {
+		rate = 0
+	}
+	if rate > tr.rate || now.Sub(tr.seen) > trendFades {
+		tr.rate, tr.seen = max(0, rate), now
+	}
+	tr.at, tr.free = now, free
+}
+
+// lost returns how much would be lost in d.
+func (tr *trend) lost(d time.Duration) int64 { return int64(tr.rate * d.Seconds()) }
+
+// sample looks at the disk. soon is what will be free in a while.
+func (s *space) sample(now time.Time) (free, soon int64, err error) {
+	if free, err = s.free(s.dir); err != nil {
+		return 0, 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trend.add(now, free)
+	return free, free - s.trend.lost(roomAhead), nil
 }
 
 func (s *space) floor() int64       { return s.reserve / 4 }
@@ -100,4 +153,37 @@ func (s *space) makeRoom() error {
 		return nil
 	}
 	return s.freeBallast()
+}
+
+// watchSpace looks at the disk, sets Low, and returns the bytes that are free, and that will be soon.
+func (b *Badger) watchSpace() (free, soon int64) {
+	free, soon, err := b.space.sample(time.Now())
+	if err != nil {
+		b.log.Warn("free space unknown", "error", err)
+		return b.space.floor(), b.space.floor() // go on, with care
+	}
+	low := free < b.space.reserve
+	if b.low.Swap(low) != low {
+		b.log.Warn("free space crossed the reserve", "low", low, "free_bytes", free, "reserve_bytes", b.space.reserve)
+	}
+	b.metrics.free.Set(float64(free))
+	b.metrics.low.Set(0)
+	if low {
+		b.metrics.low.Set(1)
+	}
+	return free, soon
+}
+
+// awaitRoom tells whether the disk has room for a commit, after a pause if it is being filled fast.
+func (b *Badger) awaitRoom() bool {
+	for waited := time.Duration(0); ; waited += roomPause {
+		free, soon := b.watchSpace()
+		if free < b.space.floor() {
+			return false
+		}
+		if soon >= b.space.floor() || waited >= roomAhead {
+			return true
+		}
+		time.Sleep(roomPause)
+	}
 }
