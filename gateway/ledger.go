@@ -254,6 +254,9 @@ func (m *Message) report(now time.Time, i, part int, r driver.Report) {
 		return
 	}
 	a.Reports[part] = PartReport{Status: r.Status, At: now}
+	if a.Outcome == driver.Unknown && m.settled(*a) && m.SentAt.IsZero() {
+		m.SentAt = now // it went out after all, whatever becomes of a second send
+	}
 	m.conclude(now)
 }
 
