@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
 
 	"otpost/gateway/store/keys"
 )
@@ -339,6 +341,22 @@ func TestCloseWaitsForViews(t *testing.T) {
 	}
 }
 
+// After Close nothing is left running. (The engine leaks when an open of its own fails, so this is not asked of every
+// test.)
+func TestCloseLeavesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	fill(t, b, 5)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	mustClose(t, b)
+}
+
 func TestUntilNight(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -369,5 +387,32 @@ func TestNightly(t *testing.T) {
 	}
 	if n := countAll(t, b, "t/"); n != 20 {
 		t.Errorf("%d records, want 20", n)
+	}
+}
+
+// A disk that is being filled fast stops commits before it is full, so that what the engine still does has room.
+func TestTrend(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := &disk{}
+	s := newSpace(filesIn("x"), 100<<20, d.bytes)
+	for _, step := range []struct {
+		ms   int
+		free int64 // MB
+		soon int64
+	}{
+		{0, 1000, 1000},   // the first sample
+		{10, 990, 990},    // too soon after it to say anything
+		{100, 900, 400},   // 1000 MB/s
+		{200, 890, 390},   // slower, but the fast loss is not forgotten
+		{300, 690, -310},  // 2000 MB/s
+		{1200, 690, -310}, // it stopped
+		{1400, 690, 690},  // for long enough
+		{1500, 990, 990},  // space was freed
+	} {
+		d.free = step.free << 20
+		free, soon, err := s.sample(start.Add(time.Duration(step.ms) * time.Millisecond))
+		if err != nil || free != step.free<<20 || soon>>20 != step.soon {
+			t.Errorf("after %d ms: %d MB, soon %d (%v); want %d, %d", step.ms, free>>20, soon>>20, err, step.free, step.soon)
+		}
 	}
 }

@@ -47,11 +47,12 @@ func freeBytes(dir string) (int64, error) {
 }
 
 // What the engine does in the background (it writes tables out and merges them) goes on for a while after the last
-// commit and must not meet a full disk either. So commits stop, for as long at most, while somebody fills the disk so
-// fast that the floor would be passed within roomAhead.
+// commit and must not meet a full disk either. So commits pause while somebody fills the disk so fast that the floor
+// would be passed within roomAhead.
 const (
-	roomAhead  = 300 * time.Millisecond
+	roomAhead  = 500 * time.Millisecond
 	roomPause  = 10 * time.Millisecond
+	roomWait   = 3 * time.Second // then they are refused
 	trendSpan  = 30 * time.Millisecond // a shorter span says little
 	trendFades = time.Second
 )
@@ -174,14 +175,15 @@ func (b *Badger) watchSpace() (free, soon int64) {
 	return free, soon
 }
 
-// awaitRoom tells whether the disk has room for a commit, after a pause if it is being filled fast.
+// awaitRoom tells whether the disk has room for a commit, after a pause if it is being filled fast. The pause ends when
+// the floor is passed, or when the loss has stopped for trendFades.
 func (b *Badger) awaitRoom() bool {
 	for waited := time.Duration(0); ; waited += roomPause {
 		free, soon := b.watchSpace()
-		if free < b.space.floor() {
+		if free < b.space.floor() || waited > roomWait {
 			return false
 		}
-		if soon >= b.space.floor() || waited >= roomAhead {
+		if soon >= b.space.floor() {
 			return true
 		}
 		time.Sleep(roomPause)
