@@ -3,6 +3,8 @@ package otp
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -67,10 +69,13 @@ func TestInvariant1_CodeEndsWithItsLife(t *testing.T) {
 	}
 }
 
-func TestInvariant1_CodeOfAnotherIsWrong(t *testing.T) {
-	key := make([]byte, 32)
-	base := codeInput{Challenge: "chl_1", Nonce: []byte("0123456789abcdef"), Generation: 1, Account: "a", Phone: mobile, Purpose: Login, Transaction: transfer.hash()}
-	changed := map[string]func(*codeInput){
+// unbound returns the fields that can change without changing the code.
+func unbound(derive func(codeInput) string) (fields []string) {
+	base := codeInput{
+		Challenge: "chl_1", Nonce: []byte("0123456789abcdef"), Generation: 1, Account: "a", Phone: mobile, Purpose: Login, Transaction: transfer.hash(),
+	}
+	code := derive(base)
+	for name, change := range map[string]func(*codeInput){
 		"challenge":   func(in *codeInput) { in.Challenge = "chl_2" },
 		"nonce":       func(in *codeInput) { in.Nonce = []byte("1123456789abcdef") },
 		"generation":  func(in *codeInput) { in.Generation = 2 },
@@ -79,20 +84,44 @@ func TestInvariant1_CodeOfAnotherIsWrong(t *testing.T) {
 		"purpose":     func(in *codeInput) { in.Purpose = Withdrawal },
 		"transaction": func(in *codeInput) { in.Transaction = nil },
 		"boundary":    func(in *codeInput) { in.Account, in.Phone = "a"+mobile[:1], mobile[1:] },
-	}
-	code := deriveCode(key, base, maxDigits)
-	for name, change := range changed {
+	} {
 		in := base
 		change(&in)
-		if deriveCode(key, in, maxDigits) == code {
-			t.Errorf("another %s gives the same code", name)
+		if derive(in) == code {
+			fields = append(fields, name)
 		}
 	}
-	if deriveCode(append([]byte{1}, key[1:]...), base, maxDigits) == code {
+	slices.Sort(fields)
+	return fields
+}
+
+func TestInvariant1_CodeIsBoundToEveryField(t *testing.T) {
+	key := make([]byte, 32)
+	derive := func(in codeInput) string { return deriveCode(key, in, maxDigits) }
+	if fields := unbound(derive); fields != nil {
+		t.Errorf("the code does not depend on %v", fields)
+	}
+	if derive(codeInput{Account: "a"}) != derive(codeInput{Account: "a"}) {
+		t.Error("the same input gives another code")
+	}
+	other := append([]byte{1}, key[1:]...)
+	if deriveCode(other, codeInput{Account: "a"}, maxDigits) == derive(codeInput{Account: "a"}) {
 		t.Error("another key gives the same code")
 	}
-	if deriveCode(key, base, maxDigits) != code {
-		t.Error("the same input gives another code")
+	mutants := map[string]func(codeInput) string{
+		"[purpose]":     func(in codeInput) string { in.Purpose = ""; return derive(in) },
+		"[phone]":       func(in codeInput) string { in.Phone = ""; return derive(in) },
+		"[account]":     func(in codeInput) string { in.Account = ""; return derive(in) },
+		"[transaction]": func(in codeInput) string { in.Transaction = nil; return derive(in) },
+		"[boundary]": func(in codeInput) string {
+			in.Account, in.Phone = in.Account+in.Phone, "" // no length between the fields
+			return derive(in)
+		},
+	}
+	for want, mutant := range mutants {
+		if got := fmt.Sprint(unbound(mutant)); got != want {
+			t.Errorf("mutant without %s shows %s", want, got)
+		}
 	}
 }
 
