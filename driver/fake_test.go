@@ -26,6 +26,9 @@ type fake struct {
 	submit   func(n int, pdu string) any // string, or []chunk; called with mu held
 	pdus     []string
 	inEditor bool
+	echo     bool     // says back what it is told
+	expected []string // what a transcript wants to hear next, and answers itself
+	heard    chan string
 	opens    int
 	conn     net.Conn
 }
@@ -37,7 +40,7 @@ type chunk struct {
 }
 
 func newFake(t *testing.T) *fake {
-	f := &fake{t: t, counts: map[string]int{}, prompt: "\r\n> "}
+	f := &fake{t: t, counts: map[string]int{}, heard: make(chan string, 64), prompt: "\r\n> "}
 	f.answers = map[string]string{
 		"+CGMI": "ACME\r\n\r\nOK", "+CGMM": "M1\r\n\r\nOK", "+CGMR": "1.0\r\n\r\nOK", "+CGSN": "490154203237518\r\n\r\nOK",
 		"+CPIN?": "+CPIN: READY\r\n\r\nOK", "+CIMI": "234150000000001\r\n\r\nOK", "+CCID": "+CCID: 8944100000000000001\r\n\r\nOK",
@@ -84,10 +87,14 @@ func (f *fake) serve(c net.Conn) {
 		if err != nil {
 			break
 		}
+		if f.echoes() {
+			out <- chunk{text: string(b)}
+		}
 		switch {
 		case b == 0x1b:
 			line = line[:0]
 			f.edit(false)
+			f.hear("ESC")
 		case b == 0x1a:
 			f.say(out, f.submitted(string(line)))
 			line = line[:0]
@@ -138,7 +145,24 @@ func (f *fake) edit(on bool) { f.mu.Lock(); f.inEditor = on; f.mu.Unlock() }
 
 func (f *fake) editing() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.inEditor }
 
+func (f *fake) echoes() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.echo }
+
+// hear tells a transcript of what it waits for; then the answer is the transcript's too.
+func (f *fake) hear(what string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.expected) == 0 || f.expected[0] != what {
+		return false
+	}
+	f.expected = f.expected[1:]
+	f.heard <- what
+	return true
+}
+
 func (f *fake) command(line string) any {
+	if f.hear(line) {
+		return ""
+	}
 	cmd, ok := strings.CutPrefix(line, "AT")
 	if !ok {
 		return ""
@@ -157,17 +181,26 @@ func (f *fake) command(line string) any {
 	if answer == "" {
 		return ""
 	}
+	if raw, ok := strings.CutPrefix(answer, "\x00"); ok {
+		return raw
+	}
 	return "\r\n" + answer + "\r\n"
 }
 
 func (f *fake) submitted(pdu string) any {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.mu.Unlock()
+	taken := f.hear("PDU")
+	f.mu.Lock()
 	if !f.inEditor {
 		f.t.Errorf("Ctrl-Z outside the editor after %q", pdu)
 	}
 	f.inEditor = false
 	f.pdus = append(f.pdus, pdu)
+	if taken {
+		return ""
+	}
 	return f.submit(len(f.pdus), pdu)
 }
 
@@ -242,11 +275,13 @@ func bubble(t *testing.T, change func(*fake, *Config), f func(t *testing.T, m *M
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- m.Run(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
 		f(t, m, fk, h)
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
 	})
 }
 

@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +42,8 @@ type filter struct {
 	port   io.ReadWriter
 	tap    func(dir Direction, line string)
 	notify chan struct{} // capacity 1: there are events
+	chunk  int           // bytes written at once; 0: all
+	gap    time.Duration
 
 	mu        sync.Mutex
 	ex        *exchange // in flight
@@ -301,13 +304,32 @@ func (f *filter) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := f.port.Write(b)
+	n, err := f.paced(b)
 	if err != nil && n < len(b) && ex != nil {
 		f.mu.Lock()
 		ex.submitted = time.Time{} // the Ctrl-Z at the end never left
 		f.mu.Unlock()
 	}
 	return n, err
+}
+
+// paced writes in chunks with pauses for modems that lose bytes otherwise (quirk Q09).
+func (f *filter) paced(b []byte) (written int, err error) {
+	size := f.chunk
+	if size <= 0 {
+		size = len(b)
+	}
+	for part := range slices.Chunk(b, max(1, size)) {
+		if written > 0 {
+			time.Sleep(f.gap)
+		}
+		n, err := f.port.Write(part)
+		written += n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
 }
 
 func (f *filter) outgoing(b []byte) (*exchange, bool) {

@@ -47,6 +47,7 @@ type line struct {
 
 func newLine(p io.ReadWriteCloser, cfg Config, classes classTable) *line {
 	f := newFilter(p, cfg.tap())
+	f.chunk, f.gap = cfg.WriteChunk, cfg.WriteGap
 	return &line{
 		at: at.New(f, at.WithEscTime(escapeGuard)), f: f, port: p, classes: classes,
 		late: cfg.LateWindow, prompt: cfg.PromptTimeout, grace: cfg.StopGrace,

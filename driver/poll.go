@@ -43,8 +43,26 @@ func (s *session) pollRegistration(context.Context) error {
 			break
 		}
 	}
+	if best == RegistrationUnknown && s.ready {
+		return nil // nothing was said: what an indication told stands
+	}
 	s.registered(best)
 	return nil
+}
+
+// newsPace is how often an indication may cause a look: some modems answer the look with an indication (quirk Q49).
+const newsPace = 2 * time.Second
+
+// registrationNews takes a +CREG that came unasked: good news at its word, bad news as a reason to look, because one of
+// the three registrations may be lost while another holds.
+func (s *session) registrationNews(line string) {
+	_, value, _ := strings.Cut(line, ":")
+	switch r := registration(strings.TrimSpace(value)); r {
+	case RegistrationHome, RegistrationRoaming:
+		s.registered(r)
+	default:
+		s.due(time.Now(), newsPace, task{"registration news", s.pollRegistration})
+	}
 }
 
 func (s *session) registered(best string) {

@@ -184,7 +184,7 @@ func (s *session) event(ctx context.Context, e event) error {
 		mem, index := storedAt(e.text)
 		s.soon(task{"fetch" + e.text, func(ctx context.Context) error { return s.fetch(ctx, mem, index) }})
 	case evRegistration:
-		s.soon(task{"registration", s.pollRegistration})
+		s.registrationNews(e.text)
 	case evSIM:
 		s.soon(task{"sim", s.pollSIM}, task{"registration", s.pollRegistration})
 	case evUSSD:

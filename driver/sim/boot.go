@@ -4,14 +4,14 @@ import (
 	"time"
 )
 
-// bootTime is how long a modem is deaf after power-up when its personality does not say.
+// bootTime is how long a modem needs after power-up at least.
 const bootTime = 500 * time.Millisecond
 
 // boot restarts the modem: what was running is forgotten, the settings are those of power-up, the boot lines come, and
 // at their end it is registered.
 func (m *Modem) boot(extra time.Duration) {
 	m.boots++
-	m.booting = true
+	m.booting, m.deaf = true, true
 	m.at = interpreter{last: m.at.last}
 	m.route.awaiting, m.route.held, m.route.buffered = false, nil, nil
 	m.reset()
@@ -33,8 +33,9 @@ func (m *Modem) boot(extra time.Duration) {
 	})
 }
 
-// bootLine is said while everything else waits.
+// bootLine is said while everything else waits; from the first on the modem listens.
 func (m *Modem) bootLine(text string) {
+	m.deaf = false
 	if text == "+CPIN: READY" && m.cardState() != cardReady {
 		if m.cardState() == cardMissing {
 			return
@@ -46,7 +47,7 @@ func (m *Modem) bootLine(text string) {
 }
 
 func (m *Modem) booted() {
-	m.booting = false
+	m.booting, m.deaf = false, false
 	m.radio.stat = 1
 	m.announce()
 	m.flushRouted()

@@ -35,8 +35,11 @@ func cardCommands() []entry {
 }
 
 func readPIN(m *Modem, _ *call) reply {
-	if m.sim.state == cardMissing {
+	switch {
+	case m.sim.state == cardMissing:
 		return fail(cme(10))
+	case m.booting:
+		return fail(cme(14))
 	}
 	return info("+CPIN: " + string(m.cardState()))
 }
@@ -171,7 +174,7 @@ func registration(name string, field func(*settings) *int) entry {
 }
 
 func (m *Modem) gap() string {
-	if m.kind.SpacelessTag {
+	if m.kind.Spaceless {
 		return ""
 	}
 	return " "

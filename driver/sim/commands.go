@@ -119,6 +119,9 @@ func (m *Modem) blocked(e *entry, c *call) result {
 	}
 	codes := map[cardState][2]int{cardMissing: {10, 310}, cardPIN: {11, 311}, cardPUK: {12, 316}}
 	code, locked := codes[m.cardState()]
+	if m.booting {
+		code, locked = [2]int{14, 314}, true // SIM busy
+	}
 	switch {
 	case !locked:
 		return resultOK

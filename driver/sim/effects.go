@@ -85,7 +85,7 @@ func (e *effects) recount(m *Modem) {
 // intercept is what the interpreter gets of what the host typed.
 func (e *effects) intercept(m *Modem, b []byte) []byte {
 	switch {
-	case e.silent, m.booting:
+	case e.silent, m.deaf:
 		return nil
 	case e.loopback:
 		m.write(b)

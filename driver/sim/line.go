@@ -61,7 +61,7 @@ func parseLine(body string) (calls []call, ok bool) {
 		case ch == ';': // an empty command between semicolons
 			rest = rest[1:]
 			continue
-		case strings.IndexByte("+^*#$%", ch) >= 0:
+		case strings.IndexByte("+^*#$%!", ch) >= 0:
 			c, rest, good = parseExtended(rest)
 		default:
 			c, rest, good = parseBasic(rest)

@@ -20,8 +20,8 @@ import (
 var personalityFiles embed.FS
 
 // Personality is how one kind of modem departs from the standards and from the others. It is data: a YAML file in the
-// folder personalities, or one of the user's. In its lines {imei}, {imsi}, {iccid}, {number}, {model}, {rssi} and {ber}
-// stand for the modem's values.
+// folder personalities, or one of the user's. In its lines {imei}, {imsi}, {iccid}, {number}, {model}, {rssi}, {ber} and
+// {receive} (the memory for what arrives) stand for the modem's values.
 type Personality struct {
 	Name         string   `yaml:"name"`
 	Source       string   `yaml:"source"`       // what it was made from
@@ -46,15 +46,14 @@ type Personality struct {
 	Phase2   bool     `yaml:"phase2"`  // +CSMS=1 is taken
 	CSMS     string   `yaml:"csms"`    // +CSMS=?
 
-	CDSIMemory   string `yaml:"cdsi_memory"`     // what +CDSI claims, when it is not where the report is
-	CPINNoOK     bool   `yaml:"cpin_no_ok"`      // +CPIN? is not followed by OK
-	BlankLines   bool   `yaml:"blank_lines"`     // an empty line around +CMGS
-	BareCMGL     bool   `yaml:"reports_in_cmgl"` // status reports are listed among the messages
-	MemoryFull   string `yaml:"memory_full"`     // the line that tells of full storage
-	SRPrefix     string `yaml:"sr_prefix"`       // junk before a status report read from SR
-	CSMPRefused  bool   `yaml:"csmp_refused"`    // +CSMP= is ERROR
-	CMMSCause    int    `yaml:"cmms_cause"`      // +CMMS= is refused with this CMS cause
-	SpacelessTag bool   `yaml:"spaceless"`       // "+CREG:0,1" without the space
+	CDSIMemory  string `yaml:"cdsi_memory"`  // what +CDSI claims, when it is not where the report is
+	CPINNoOK    bool   `yaml:"cpin_no_ok"`   // +CPIN? is not followed by OK
+	BlankLines  bool   `yaml:"blank_lines"`  // an empty line around +CMGS
+	MemoryFull  string `yaml:"memory_full"`  // the line that tells of full storage
+	SRPrefix    string `yaml:"sr_prefix"`    // junk before a status report read from SR
+	CSMPRefused bool   `yaml:"csmp_refused"` // +CSMP= is ERROR
+	CMMSCause   int    `yaml:"cmms_cause"`   // +CMMS= is refused with this CMS cause
+	Spaceless   bool   `yaml:"spaceless"`    // "+CREG:0,1" without the space
 
 	Boot    []Line              `yaml:"boot"`    // after power-up, and what it waits for
 	Chatter []Line              `yaml:"chatter"` // again and again, while it is registered
@@ -143,6 +142,10 @@ func (p *Personality) check() error {
 			return errors.New("cnmi: mode, mt, bm, ds and bfr each want at least one value")
 		}
 	}
+	return p.checkMemories()
+}
+
+func (p *Personality) checkMemories() error {
 	known := map[string]bool{}
 	for _, mem := range p.Memories {
 		if mem.Same == "" && (mem.Size < 1 || mem.Size > 1000) {
@@ -187,7 +190,7 @@ func (m *Modem) fill(line string) string {
 		return line
 	}
 	return strings.NewReplacer("{imei}", m.id.imei, "{imsi}", m.id.imsi, "{iccid}", m.id.iccid, "{number}", m.id.number,
-		"{model}", m.kind.Model, "{rssi}", fmt.Sprint(m.radio.rssi), "{ber}", fmt.Sprint(m.radio.ber)).Replace(line)
+		"{model}", m.kind.Model, "{rssi}", fmt.Sprint(m.radio.rssi), "{ber}", fmt.Sprint(m.radio.ber), "{receive}", m.route.memories[2]).Replace(line)
 }
 
 func (m *Modem) fillAll(lines []string) []string {

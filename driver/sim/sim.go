@@ -57,7 +57,8 @@ type Modem struct {
 	mu         sync.Mutex // guards everything below
 	rng        *rand.Rand
 	closed     bool
-	booting    bool // deaf until the boot lines are out
+	deaf       bool // between power-up and the first boot line
+	booting    bool // until the last boot line: the SIM is busy
 	sess       *session
 	timers     map[*time.Timer]struct{}
 	boots      int // counts restarts; a command that was running before one is forgotten
