@@ -87,11 +87,11 @@ type replay struct {
 
 	expected   []string
 	background sync.WaitGroup
-	results  chan Result
-	answers  chan string
-	lastCMGS bool
-	reports  int
-	texts    int
+	results    chan Result
+	answers    chan string
+	lastCMGS   bool
+	reports    int
+	texts      int
 }
 
 // prepare sets up the modem and keeps the steps.
@@ -144,6 +144,7 @@ func (r *replay) run() {
 			r.t.Fatalf("%s %s: %v", s[0], s[1], err)
 		}
 		if s[0] == "state" || s[0] == "wait" {
+			first = false
 			r.arm()
 		}
 	}
