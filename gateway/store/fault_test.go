@@ -105,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 	h := newBench(t, filepath.Join(disk, "data"), childReserve+"="+fmt.Sprint(128<<20))
 	filler := filepath.Join(disk, "filler")
 	p := h.start(t)
-	for i := range 3 * *soak {
+	for i := range 2 * *soak {
 		clear(h.errs)
 		fillDisk(t, filler)
 		h.readFor(t, p, 300*time.Millisecond)

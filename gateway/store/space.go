@@ -52,7 +52,7 @@ func freeBytes(dir string) (int64, error) {
 const (
 	roomAhead  = 500 * time.Millisecond
 	roomPause  = 10 * time.Millisecond
-	roomWait   = 3 * time.Second // then they are refused
+	roomWait   = 3 * time.Second       // then they are refused
 	trendSpan  = 30 * time.Millisecond // a shorter span says little
 	trendFades = time.Second
 )
