@@ -68,6 +68,7 @@ func child(dir string) int {
 	select {
 	case <-ctx.Done():
 	case <-b.Dead():
+		wg.Wait() // each is told ErrUnknown at once
 		return exitDead
 	}
 	wg.Wait()
