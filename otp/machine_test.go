@@ -435,9 +435,9 @@ func TestMachineKillsMutants(t *testing.T) {
 	}
 }
 
-// firstContradiction runs up to 100 histories.
+// firstContradiction runs up to 50 histories, more in long tests.
 func firstContradiction(t *testing.T, m mutant) error {
-	for seed := range uint64(100) {
+	for seed := range uint64(50 * *soak) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		if err := newMachine(newBench(t, machinePolicy), m, r.IntN).run(150); err != nil {
 			return fmt.Errorf("history %d: %w", seed, err)
