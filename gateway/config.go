@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"otpost/gateway/store"
+	"otpost/gateway/webhook"
 )
 
 // Defaults and bounds of a Config.
@@ -44,6 +45,9 @@ type Config struct {
 	UnsureText  Uncertainty    // for texts that do not say; empty: Keep
 	Location    *time.Location // where a SIM's day and month begin; nil: UTC
 	MaxParts    int            // the longest text that is taken; 0: 10
+
+	Webhooks      []webhook.Endpoint
+	WebhookSender WebhookSender // nil: over HTTP
 }
 
 // Route is a modem and what may go through it.
@@ -74,6 +78,9 @@ func (c *Config) fill() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.WebhookSender == nil {
+		c.WebhookSender = webhook.NewSender("otpost", nil)
+	}
 	if c.StoreLow == nil {
 		c.StoreLow = func() bool { return false }
 	}
@@ -99,6 +106,20 @@ func (c *Config) check() error {
 		if u != ResendOnce && u != Keep {
 			return &InvalidError{"uncertain", fmt.Sprintf("%q is neither %q nor %q", u, ResendOnce, Keep)}
 		}
+	}
+	return c.checkWebhooks()
+}
+
+func (c *Config) checkWebhooks() error {
+	names := map[string]bool{}
+	for _, e := range c.Webhooks {
+		if err := e.Check(); err != nil {
+			return &InvalidError{"webhooks", err.Error()}
+		}
+		if names[e.Name] {
+			return &InvalidError{"webhooks", fmt.Sprintf("two endpoints are named %q", e.Name)}
+		}
+		names[e.Name] = true
 	}
 	return nil
 }

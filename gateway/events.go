@@ -30,6 +30,9 @@ func (g *Gateway) Emit(tx store.Txn, now time.Time, e Event) error {
 			return err
 		}
 	}
+	if err := g.post(tx, now, &e); err != nil {
+		return err
+	}
 	tx.OnDone(func(committed bool) {
 		if committed {
 			g.events.raise()

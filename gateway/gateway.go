@@ -100,6 +100,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for _, m := range g.modems {
 		group.Go(func() error { return g.serve(ctx, m) })
 	}
+	for _, hook := range g.cfg.Webhooks {
+		group.Go(func() error { return g.deliverEvents(ctx, hook) })
+	}
 	group.Go(func() error { return g.schedule(ctx) })
 	group.Go(func() error { return g.keep(ctx) })
 	close(g.ready)

@@ -195,7 +195,9 @@ func modemEvent(name string, up bool, s driver.Status) Event {
 
 const duePrefix = "gw/due/"
 
-func dueKey(at time.Time, id string) string { return fmt.Sprintf("%s%012d/%s", duePrefix, at.Unix(), id) }
+func dueKey(at time.Time, id string) string {
+	return fmt.Sprintf("%s%012d/%s", duePrefix, at.Unix(), id)
+}
 
 func dueAt(key string) time.Time {
 	s, _, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
