@@ -26,6 +26,7 @@ func (s *session) tryPIN(context.Context) error {
 	if left := s.attemptsLeft(); left == 0 || left == 1 {
 		return fmt.Errorf("%w: %d PIN attempts left; unlock it in a phone", errSIMLocked, left)
 	}
+	s.caps.pinKey = sim // the ICCID may become readable with the PIN
 	if err := s.m.cfg.PINs.Mark(sim); err != nil {
 		return fmt.Errorf("%w: no PIN is tried: %w", errSIMLocked, err)
 	}
@@ -45,8 +46,9 @@ func (s *session) simKey() string {
 	return ""
 }
 
+// pinAccepted takes the mark away, so that the PIN is entered again after the next power cut.
 func (s *session) pinAccepted() error {
-	if err := s.m.cfg.PINs.Clear(s.simKey()); err != nil {
+	if err := s.m.cfg.PINs.Clear(s.caps.pinKey); err != nil {
 		s.m.log.Warn("cannot note that the SIM took its PIN; it will not be entered after the next power cut", "error", err)
 	}
 	return nil

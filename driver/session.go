@@ -64,6 +64,7 @@ type capabilities struct {
 	ussdHex   bool // plain USSD was refused
 	iccid     string
 	imei      string
+	pinKey    string // under which the attempt of this session is remembered
 }
 
 func newSession(m *Modem, p io.ReadWriteCloser) *session {

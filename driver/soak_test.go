@@ -100,7 +100,7 @@ func endure(t *testing.T, seed uint64, faults func(*rand.Rand) []sim.Fault) {
 	defer running.Wait()
 	defer cancel()
 	h := &recorder{}
-	m := onPipe(ctx, t, modem, h, &running)
+	m := onPipe(ctx, t, modem, h, &running, nil)
 	ready(t, m)
 
 	e := &endurance{t: t, m: m, network: network, verdicts: map[string]Result{}}
@@ -118,7 +118,7 @@ func endure(t *testing.T, seed uint64, faults func(*rand.Rand) []sim.Fault) {
 }
 
 // onPipe runs a driver on the modem over net.Pipe; each opening is a new pipe.
-func onPipe(ctx context.Context, t *testing.T, modem *sim.Modem, h Handler, running *sync.WaitGroup) *Modem {
+func onPipe(ctx context.Context, t *testing.T, modem *sim.Modem, h Handler, running *sync.WaitGroup, change func(*Config)) *Modem {
 	cfg := Config{Name: "m1", Device: "pipe", Handler: h}
 	cfg.Open = func(context.Context) (io.ReadWriteCloser, error) {
 		if !modem.Plugged() {
@@ -131,6 +131,9 @@ func onPipe(ctx context.Context, t *testing.T, modem *sim.Modem, h Handler, runn
 	if testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 		cfg.Trace = func(d Direction, l string) { t.Log(time.Now().Format("15:04:05.000"), d, l) }
+	}
+	if change != nil {
+		change(&cfg)
 	}
 	m, err := New(cfg)
 	if err != nil {
