@@ -127,9 +127,9 @@ func (s KeySpec) check(now time.Time) error {
 	case !s.Expires.IsZero() && !s.Expires.After(now):
 		return problem(codeInvalidRequest, "expires_at must be in the future")
 	}
-	for _, scope := range s.Scopes {
-		if !slices.Contains(Scopes(), scope) {
-			return problem(codeInvalidRequest, "a scope is one of "+scopeNames(Scopes()))
+	for i, scope := range s.Scopes { // huma's uniqueItems panics on items that are arrays
+		if !slices.Contains(Scopes(), scope) || slices.Contains(s.Scopes[:i], scope) {
+			return problem(codeInvalidRequest, "a scope is one of "+scopeNames(Scopes())+", each at most once")
 		}
 	}
 	return nil

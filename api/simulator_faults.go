@@ -16,11 +16,11 @@ type SimulatedFault struct {
 	Modem       string  `json:"modem,omitempty" maxLength:"64" doc:"Only this modem; absent: all." example:"sim0"`
 	To          string  `json:"to,omitempty" maxLength:"20" pattern:"^[+]?[0-9]*$" patternDescription:"digits" doc:"Only recipients whose number ends so." example:"0123"`
 	At          string  `json:"at,omitempty" enum:"now,before-prompt,after-submit,after-accept,mid-line" doc:"Where it strikes: at once, or at a point of a send (instead of the prompt; after Ctrl-Z; when the network has it, before the answer; in the middle of the answer). Absent: by kind."`
-	After       string  `json:"after,omitempty" maxLength:"12" pattern:"^[0-9.]+(ms|s|m|h)$" patternDescription:"a duration such as 5s" doc:"Begins so much later." example:"5s"`
-	For         string  `json:"for,omitempty" maxLength:"12" pattern:"^[0-9.]+(ms|s|m|h)$" patternDescription:"a duration such as 30s" doc:"How long it lasts; absent: until it is deleted, and 5s for one that strikes a send." example:"30s"`
+	After       string  `json:"after,omitempty" maxLength:"12" pattern:"^([0-9.]+(ms|s|m|h))+$" patternDescription:"a duration such as 5s" doc:"Begins so much later." example:"5s"`
+	For         string  `json:"for,omitempty" maxLength:"12" pattern:"^([0-9.]+(ms|s|m|h))+$" patternDescription:"a duration such as 30s" doc:"How long it lasts; absent: until it is deleted, and 5s for one that strikes a send." example:"30s"`
 	Sends       int     `json:"sends,omitempty" minimum:"0" maximum:"1000000" doc:"How many sends it strikes; absent: no limit." example:"1"`
 	Probability float64 `json:"probability,omitempty" minimum:"0" maximum:"1" doc:"Of striking a send, seeded; absent: always." example:"0.5"`
-	Delay       string  `json:"delay,omitempty" maxLength:"12" pattern:"^[0-9.]+(ms|s|m|h)$" patternDescription:"a duration such as 10s" doc:"For slow, delay, late-result, late-report and slow-bytes." example:"10s"`
+	Delay       string  `json:"delay,omitempty" maxLength:"12" pattern:"^([0-9.]+(ms|s|m|h))+$" patternDescription:"a duration such as 10s" doc:"For slow, delay, late-result, late-report and slow-bytes." example:"10s"`
 	Cause       int     `json:"cause,omitempty" minimum:"1" maximum:"999" doc:"For cms: the cause of +CMS ERROR; absent: 38." example:"38"`
 	Status      int     `json:"status,omitempty" minimum:"32" maximum:"255" doc:"For failed-report: TP-ST (3GPP TS 23.040 9.2.3.15); absent: 70." example:"70"`
 }

@@ -5,7 +5,7 @@ import "time"
 // CreateKey is the body of POST /v1/keys.
 type CreateKey struct {
 	Name       string     `json:"name" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$" patternDescription:"letters, digits, space and . _ @ -" doc:"What the key is for; need not be unique." example:"portal production"`
-	Scopes     []string   `json:"scopes" minItems:"1" maxItems:"4" uniqueItems:"true" nullable:"false" enum:"portal,messages,ops,admin" doc:"What the key may do." example:"[\"portal\"]"`
+	Scopes     []string   `json:"scopes" minItems:"1" maxItems:"4" nullable:"false" enum:"portal,messages,ops,admin" doc:"What the key may do." example:"[\"portal\"]"`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"When it stops working; absent: never."`
 	AllowFrom  []string   `json:"allow_from,omitempty" maxItems:"32" nullable:"false" doc:"Addresses or CIDR ranges it may be used from; absent: any." example:"[\"192.0.2.0/24\"]"`
 	Profile    string     `json:"profile,omitempty" enum:"generic,authentik,keycloak,zitadel,kratos,privacyidea,linotp,grafana,alertmanager" doc:"Whose request bodies POST /v1/messages takes from this key." example:"generic"`
