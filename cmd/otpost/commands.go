@@ -19,12 +19,19 @@ import (
 
 // commands is the whole command line.
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Run the daemon."`
-	Demo    demoCmd    `cmd:"" help:"Play the main job on a simulated modem, then keep serving."`
-	Sim     simCmd     `cmd:"" help:"Run a simulated modem alone."`
-	Config  configCmd  `cmd:"" help:"Check or show the configuration."`
-	Key     keyCmd     `cmd:"" help:"API keys."`
-	Version versionCmd `cmd:"" help:"Say which version this is."`
+	Serve     serveCmd     `cmd:"" help:"Run the daemon."`
+	Demo      demoCmd      `cmd:"" help:"Play the main job on a simulated modem, then keep serving."`
+	Sim       simCmd       `cmd:"" help:"Run a simulated modem alone."`
+	Config    configCmd    `cmd:"" help:"Check or show the configuration."`
+	Key       keyCmd       `cmd:"" help:"API keys."`
+	Account   accountCmd   `cmd:"" help:"Accounts: show, unlock, erase, set the grade."`
+	Challenge challengeCmd `cmd:"" help:"Challenges: show, cancel."`
+	Send      sendCmd      `cmd:"" help:"Send a text, to one number or to a list."`
+	Messages  messagesCmd  `cmd:"" help:"Outgoing messages: list, show, cancel."`
+	Inbox     inboxCmd     `cmd:"" help:"Texts that came in."`
+	Modem     modemCmd     `cmd:"" help:"Modems: those of the daemon, and those on this machine's ports."`
+	Events    eventsCmd    `cmd:"" help:"What happened, and what happens."`
+	Version   versionCmd   `cmd:"" help:"Say which version this is."`
 }
 
 type configCmd struct {
@@ -37,7 +44,22 @@ type configFile struct {
 	Path string `name:"config" short:"c" default:"/etc/otpost/otpost.yaml" env:"OTPOST_TEST_CONFIG" help:"The configuration file." type:"path"`
 }
 
-func (f configFile) load() (config.Config, error) { return config.Load(f.Path, os.Environ()) }
+// load reads the configuration and checks what its values mean to each other, without opening anything.
+func (f configFile) load() (config.Config, error) {
+	cfg, err := config.Load(f.Path, os.Environ())
+	if err != nil {
+		return config.Config{}, &configError{err}
+	}
+	if _, err := daemon.PolicyOf(cfg); err != nil {
+		return config.Config{}, &configError{fmt.Errorf("%s: %w", f.Path, err)}
+	}
+	return cfg, nil
+}
+
+// A configError is a configuration that trying again will not mend.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
 
 type configCheckCmd struct {
 	configFile `embed:""`
@@ -112,6 +134,9 @@ func version() string {
 	}
 	return "0.0.0-dev"
 }
+
+// printLine writes v as one line of JSON, for streams.
+func printLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -19,6 +20,8 @@ const (
 	exitOK    = 0
 	exitError = 1 // what was asked for did not work; standard error says why
 	exitUsage = 2 // the command line was wrong; nothing was done
+
+	exitConfig = 78 // EX_CONFIG of sysexits.h: the configuration is wrong, and systemd should not try again
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -42,21 +45,32 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "otpost: %v\n", err)
+		fmt.Fprintf(stderr, "otpost --help lists the commands, and --help behind a command says what it takes\n")
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
-	err = kctx.Run(&console{out: stdout, err: stderr})
-	var usage usageError
+	err = kctx.Run(&console{in: os.Stdin, out: stdout, err: stderr})
+	if err != nil {
+		fmt.Fprintf(stderr, "otpost: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var (
+		usage usageError
+		wrong *configError
+	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "otpost: %v\n", err)
 		return exitUsage
+	case errors.As(err, &wrong):
+		return exitConfig
 	}
-	fmt.Fprintf(stderr, "otpost: %v\n", err)
 	return exitError
 }
 
@@ -65,8 +79,15 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// console is where a command writes: out for what was asked for, err for everything else.
-type console struct{ out, err io.Writer }
+// console is what a command reads and writes: in for what does not belong on a command line, out for what was asked for,
+// err for everything else.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// examples are the last part of a command's help.
+func examples(lines ...string) string { return "\nExamples:\n\n    " + strings.Join(lines, "\n    ") }
 
 const description = `Self-hosted gateway for SMS one-time codes.
 
@@ -74,4 +95,4 @@ Try it:            otpost demo
 Run it:            otpost serve --config /etc/otpost/otpost.yaml
 Make an API key:   otpost key create --name portal --scope portal
 
-Exit codes: 0 it worked, 1 it did not (standard error says why), 2 the command line was wrong.`
+Exit codes: 0 it worked, 1 it did not (standard error says why), 2 the command line was wrong, 78 the configuration is wrong.`
