@@ -141,7 +141,7 @@ func TestPersonalityHabits(t *testing.T) {
 			h.want("AT+CMEE=1;E0", "AT+CMEE=1;E0", "OK")
 			h.want("AT+CMGL=4", "+CMS ERROR: 314")
 			want := []string{"+CFUN: 1", "+CPIN: READY", "Call Ready", "SMS Ready"}
-			if diff := cmp.Diff(want, lines(h.raw(time.Second))); diff != "" {
+			if diff := cmp.Diff(want, lines(h.raw(3*time.Second))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			h.want("AT+CMGL=4", "OK")

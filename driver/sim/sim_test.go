@@ -68,15 +68,15 @@ func (h *host) typed(s string) {
 	}
 }
 
-// raw is all that the modem says until it has been silent for d.
+// raw is all that the modem says within d.
 func (h *host) raw(d time.Duration) string {
 	h.t.Helper()
 	var out strings.Builder
 	buf := make([]byte, 4096)
+	if err := h.conn.SetReadDeadline(time.Now().Add(d)); err != nil {
+		h.t.Fatal(err)
+	}
 	for {
-		if err := h.conn.SetReadDeadline(time.Now().Add(d)); err != nil {
-			h.t.Fatal(err)
-		}
 		n, err := h.in.Read(buf)
 		out.Write(buf[:n])
 		if err != nil {
@@ -88,7 +88,7 @@ func (h *host) raw(d time.Duration) string {
 	}
 }
 
-// say types a command line and returns what comes back until the modem is silent, a line each, without blank ones.
+// say types a command line and returns what comes back at once, a line each, without blank ones.
 func (h *host) say(line string) []string {
 	h.t.Helper()
 	h.typed(line + "\r")
