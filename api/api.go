@@ -19,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -61,16 +62,19 @@ type Config struct {
 
 // Server answers HTTP requests. It is safe for concurrent use.
 type Server struct {
-	cfg     Config
-	log     *slog.Logger
-	keys    *Keys
-	metrics *metrics
-	api     huma.API
-	router  *mux.Router
-	handler http.Handler
-	boot    string          // names this run of the daemon
-	drain   context.Context // done once long answers should end
-	stop    context.CancelFunc
+	cfg       Config
+	log       *slog.Logger
+	keys      *Keys
+	metrics   *metrics
+	api       huma.API
+	router    *mux.Router
+	handler   http.Handler
+	quotas    quotas
+	penalties penalties
+
+	boot  string          // names this run of the daemon
+	drain context.Context // done once long answers should end
+	stop  context.CancelFunc
 }
 
 // New builds a server; it starts nothing and listens nowhere.
@@ -87,7 +91,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, keys: keys, boot: rand.Text()}
+	s := &Server{cfg: cfg, log: cfg.Log, keys: keys, boot: rand.Text(),
+		quotas: quotas{windows: map[string]*window{}}, penalties: penalties{sources: map[netip.Prefix]*culprit{}}}
 	s.drain, s.stop = context.WithCancel(context.Background())
 	if s.metrics, err = newMetrics(cfg.Registry, cfg.Version); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

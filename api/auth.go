@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -39,6 +40,7 @@ type principal struct {
 	scopes     []Scope
 	profile    string
 	recipients []wire.Secret
+	perMinute  int // requests; 0: the daemon's limit
 }
 
 func (p principal) may(a access) bool {
@@ -79,7 +81,13 @@ func (s *Server) letIn(w http.ResponseWriter, r *http.Request, rule access) bool
 	}
 	infoOf(r.Context()).who = who
 	if p == nil {
+		p = s.withinQuota(w, who)
+	}
+	if p == nil {
 		return true
+	}
+	if p.Code == codeRateLimited && p.Limit == "wrong-keys" {
+		w.Header().Set("Connection", "close")
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="otpost"`)
@@ -116,6 +124,9 @@ func (s *Server) identify(r *http.Request, rule access) (principal, *wire.Proble
 func (s *Server) byKey(r *http.Request, auth []string, source netip.Addr) (principal, *wire.Problem) {
 	refuse := func(reason string, p *wire.Problem) (principal, *wire.Problem) {
 		s.metrics.refused.WithLabelValues(reason).Inc()
+		if late := s.penalty(r, source); late != nil {
+			return principal{}, late
+		}
 		return principal{}, p
 	}
 	scheme, token, _ := strings.Cut(auth[0], " ")
@@ -134,6 +145,21 @@ func (s *Server) byKey(r *http.Request, auth []string, source netip.Addr) (princ
 		return refuse("unknown_key", problem(codeUnauthenticated, "the key is not known"))
 	}
 	return principal{}, s.problemOf(r.Context(), err)
+}
+
+// penalty counts a wrong key and answers 429 once there were too many from its source.
+func (s *Server) penalty(r *http.Request, source netip.Addr) *wire.Problem {
+	wait, fresh := s.penalties.wrong(s.now(), source)
+	if wait == 0 {
+		return nil
+	}
+	if fresh {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, "too many wrong keys", requestAttrs(r.Context(),
+			slog.String("source", sourceRange(source).String()), slog.Duration("penalty", wait))...)
+	}
+	p := after(problem(codeRateLimited, "too many wrong keys came from this address"), wait)
+	p.Limit = "wrong-keys"
+	return p
 }
 
 // byPeer gives the daemon's own user and root everything; others get what the configuration says.

@@ -30,7 +30,7 @@ func (s *Server) keyCalls() {
 }
 
 func (s *Server) createKey(ctx context.Context, in *struct{ Body wire.CreateKey }) (*answer[wire.CreatedKey], error) {
-	spec := KeySpec{Name: in.Body.Name, Profile: in.Body.Profile, Recipients: in.Body.Recipients}
+	spec := KeySpec{Name: in.Body.Name, Profile: in.Body.Profile, Recipients: in.Body.Recipients, PerMinute: in.Body.PerMinute}
 	for _, scope := range in.Body.Scopes {
 		spec.Scopes = append(spec.Scopes, Scope(scope))
 	}
@@ -121,7 +121,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 }
 
 func keyOf(k Key) wire.Key {
-	out := wire.Key{ID: k.ID, Name: k.Name, Scopes: []string{}, Profile: k.Profile, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+	out := wire.Key{ID: k.ID, Name: k.Name, Scopes: []string{}, Profile: k.Profile, PerMinute: k.PerMinute, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
 		RotatedAt: k.RotatedAt, LastUsedAt: k.LastUsedAt, RevokedAt: k.RevokedAt}
 	for _, s := range k.Scopes {
 		out.Scopes = append(out.Scopes, string(s))

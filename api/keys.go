@@ -38,6 +38,7 @@ type KeySpec struct {
 	Scopes     []Scope
 	Expires    time.Time // zero: never
 	AllowFrom  []netip.Prefix
+	PerMinute  int           // requests; 0: the daemon's limit
 	Profile    string        // of POST /v1/messages; empty: none
 	Recipients []wire.Secret // of profiles that name none
 }
@@ -49,6 +50,7 @@ type Key struct {
 	Scopes     []Scope        `json:"scopes"`
 	Hashes     []keyHash      `json:"hashes"` // newest first; older ones until their overlap ends
 	AllowFrom  []netip.Prefix `json:"allow_from,omitempty"`
+	PerMinute  int            `json:"per_minute,omitempty"`
 	Profile    string         `json:"profile,omitempty"`
 	Recipients []wire.Secret  `json:"recipients,omitempty"`
 	CreatedAt  time.Time      `json:"created_at"`
@@ -112,7 +114,7 @@ func (k *Keys) Create(ctx context.Context, now time.Time, spec KeySpec) (Key, st
 		return Key{}, "", err
 	}
 	sum := hashToken(token)
-	key := Key{ID: id, Name: spec.Name, Scopes: spec.Scopes, AllowFrom: spec.AllowFrom, Profile: spec.Profile,
+	key := Key{ID: id, Name: spec.Name, Scopes: spec.Scopes, AllowFrom: spec.AllowFrom, Profile: spec.Profile, PerMinute: spec.PerMinute,
 		Recipients: spec.Recipients, CreatedAt: now.UTC(), ExpiresAt: spec.Expires, Hashes: []keyHash{{Sum: sum[:]}}}
 	err = k.cfg.KV.Update(ctx, func(tx store.Txn) error { return k.save(tx, key) })
 	return key, token, err
@@ -258,7 +260,7 @@ func (k *Keys) Authenticate(ctx context.Context, now time.Time, token string, fr
 	k.mu.Lock()
 	k.used[key.ID] = now
 	k.mu.Unlock()
-	return principal{id: key.ID, scopes: key.Scopes, profile: key.Profile, recipients: key.Recipients}, nil
+	return principal{id: key.ID, scopes: key.Scopes, profile: key.Profile, recipients: key.Recipients, perMinute: key.PerMinute}, nil
 }
 
 // admits checks what the key itself says: the token compared in constant time, its life, and where from.

@@ -8,6 +8,7 @@ type CreateKey struct {
 	Scopes     []string   `json:"scopes" minItems:"1" maxItems:"4" nullable:"false" enum:"portal,messages,ops,admin" doc:"What the key may do." example:"[\"portal\"]"`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"When it stops working; absent: never."`
 	AllowFrom  []string   `json:"allow_from,omitempty" maxItems:"32" nullable:"false" doc:"Addresses or CIDR ranges it may be used from; absent: any." example:"[\"192.0.2.0/24\"]"`
+	PerMinute  int        `json:"per_minute,omitempty" minimum:"1" maximum:"1000000" doc:"Requests it may make in a minute; absent: the daemon's limit." example:"600"`
 	Profile    string     `json:"profile,omitempty" enum:"generic,authentik,keycloak,zitadel,kratos,privacyidea,linotp,grafana,alertmanager" doc:"Whose request bodies POST /v1/messages takes from this key." example:"generic"`
 	Recipients []Secret   `json:"recipients,omitempty" maxItems:"10" nullable:"false" doc:"Profiles grafana and alertmanager: who is told." example:"[\"+447700900123\"]"`
 }
@@ -22,6 +23,7 @@ type Key struct {
 	ID         string    `json:"id" doc:"The key's id." example:"key_01k9w3b5x8t2q4r6s7v9y0z1a2"`
 	Name       string    `json:"name" doc:"What the key is for." example:"portal production"`
 	Scopes     []string  `json:"scopes" nullable:"false" doc:"What the key may do." example:"[\"portal\"]"`
+	PerMinute  int       `json:"per_minute,omitempty" doc:"Requests it may make in a minute; absent: the daemon's limit." example:"600"`
 	Profile    string    `json:"profile,omitempty" doc:"Whose request bodies POST /v1/messages takes." example:"generic"`
 	AllowFrom  []string  `json:"allow_from,omitempty" doc:"Where it may be used from; absent: anywhere." example:"[\"192.0.2.0/24\"]"`
 	Recipients []string  `json:"recipients,omitempty" doc:"Who is told, masked." example:"[\"+44********23\"]"`

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -150,6 +151,9 @@ func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{}
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	if p.Limit != "" {
+		h.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", p.Limit, p.RetryAfter))
 	}
 	return h
 }
