@@ -82,7 +82,7 @@ func (p Policy) sendLimits() ComplianceItem {
 	l := p.Limits
 	missing := []string{}
 	for name, quota := range map[string]int{
-		"phone_hour": l.PhoneHour, "phone_day": l.PhoneDay, "account_day": l.AccountDay, "account_new_phones": l.AccountNewPhones,
+		"phone_hour": l.PhoneHour, "phone_day": l.PhoneDay, "account_day": l.AccountDay, "account_phones_day": l.AccountNewPhones,
 		"client_hour": l.ClientHour, "prefix_day": l.PrefixDay, "key_hour": l.KeyHour,
 	} {
 		if quota == 0 {

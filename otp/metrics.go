@@ -2,13 +2,12 @@ package otp
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are the package's families. Labels come from closed sets: purposes (operations are one), outcomes, limit names,
-// countries and modem names.
+// metrics are the package's families. Labels come from closed sets: purposes (operations are one), outcomes and limit
+// names. Conversion by country and modem is the gateway's.
 type metrics struct {
 	challenges *prometheus.CounterVec
 	refusals   *prometheus.CounterVec
 	observed   *prometheus.CounterVec
-	verified   *prometheus.CounterVec
 	pins       *prometheus.CounterVec
 }
 
@@ -23,15 +22,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		observed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otpost_refusals_observed_total", Help: "Requests that a guard in mode observe would have refused.",
 		}, []string{"limit"}),
-		verified: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "otpost_codes_verified_total", Help: "Codes verified, by country of the phone and modem that sent them.",
-		}, []string{"country", "modem"}),
 		pins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otpost_pin_checks_total", Help: "PIN checks by outcome.",
 		}, []string{"outcome"}),
 	}
 	if r != nil {
-		r.MustRegister(m.challenges, m.refusals, m.observed, m.verified, m.pins)
+		r.MustRegister(m.challenges, m.refusals, m.observed, m.pins)
 	}
 	return m
 }

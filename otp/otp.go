@@ -40,6 +40,12 @@ type Outbox interface {
 	Erase(tx store.Txn, now time.Time, account string) error
 }
 
+// Converter is an Outbox that wants to know whose codes come back. *gateway.Gateway is one.
+type Converter interface {
+	// Converted notes that the code of the message id was verified. A message that is gone is no error.
+	Converted(tx store.Txn, now time.Time, id string) error
+}
+
 // Code is the stable name of a refusal; the api maps each to one HTTP status (DESIGN 7).
 type Code string
 

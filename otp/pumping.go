@@ -188,9 +188,13 @@ func (w *work) pumpingSent(c *challenge) error {
 	return w.eachDestination(c, func(t *traffic) { t.sent(w.now) })
 }
 
-// converted counts a verified code, for the guard and for the conversion metric.
+// converted counts a verified code, for the guard and for the conversion of the modem that sent it.
 func (w *work) converted(c *challenge) error {
-	w.countConversion(c)
+	if o, ok := w.cfg.Outbox.(Converter); ok {
+		if err := o.Converted(w.tx, w.now, c.Message); err != nil {
+			return err
+		}
+	}
 	return w.eachDestination(c, func(t *traffic) { t.verified(w.now, c.Sends) })
 }
 

@@ -12,7 +12,6 @@ import (
 const (
 	reportPrefix = "otp/report/"
 	reportDays   = 30
-	modemUnknown = "unknown"
 )
 
 // refusalLabel is the limit or rule that e stands for, from a closed set.
@@ -35,15 +34,6 @@ func (w *work) observed(limit string) error {
 	w.note("observed", limit)
 	w.count(func() { w.metrics.observed.WithLabelValues(limit).Inc() })
 	return w.report(limit, func(l *ReportLine) { l.WouldRefuse++ })
-}
-
-// countConversion counts a verified code by the modem that carried it.
-func (w *work) countConversion(c *challenge) {
-	modem := modemUnknown
-	if m, err := w.cfg.Outbox.Lookup(w.tx, c.Message); err == nil && len(m.Attempts) > 0 {
-		modem = m.Attempts[len(m.Attempts)-1].Modem
-	}
-	w.count(func() { w.metrics.verified.WithLabelValues(c.Country, modem).Inc() })
 }
 
 // ReportLine is what one limit or rule did on one day, for one country where it is known.

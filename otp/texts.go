@@ -64,13 +64,13 @@ func newTexts(p Policy) (*texts, error) {
 	var f faults
 	p.Texts.validate(&f)
 	for locale, m := range p.Texts.Templates {
-		f.check(localePattern.MatchString(locale), "texts."+locale, "is not a locale in lower case such as en or pt-br")
+		f.check(localePattern.MatchString(locale), "texts.templates."+locale, "is not a locale in lower case such as en or pt-br")
 		if t.templates[locale] == nil {
 			t.templates[locale] = map[string]string{}
 		}
 		maps.Copy(t.templates[locale], m)
 	}
-	f.check(t.templates[p.Texts.DefaultLocale] != nil, "texts.default_locale", "there are no texts for %q", p.Texts.DefaultLocale)
+	f.check(t.templates[p.Texts.DefaultLocale] != nil, "texts.locale", "there are no texts for %q", p.Texts.DefaultLocale)
 	if len(f) == 0 {
 		t.check(&f, p)
 	}
@@ -78,7 +78,7 @@ func newTexts(p Policy) (*texts, error) {
 }
 
 func (p TextPolicy) validate(f *faults) {
-	f.check(p.Origin == "" || len(p.Origin) <= 64 && hostPattern.MatchString(p.Origin), "texts.origin", "%q is not a host name in lower case such as portal.example", p.Origin)
+	f.check(p.Origin == "" || len(p.Origin) <= 64 && hostPattern.MatchString(p.Origin), "texts.host", "%q is not a host name in lower case such as portal.example", p.Origin)
 	f.check(p.AndroidHash == "" || androidPattern.MatchString(p.AndroidHash), "texts.android_hash", "must be the app's 11 characters of A-Z, a-z, 0-9, + and /")
 }
 
@@ -100,7 +100,7 @@ func (t *texts) check(f *faults, p Policy) {
 }
 
 func (t *texts) checkOne(f *faults, p Policy, locale, key string) {
-	at := "texts." + locale + "." + key
+	at := "texts.templates." + locale + "." + key
 	purpose, known := p.textPurpose(key)
 	f.check(known, at, "is no purpose in this configuration")
 	if !known {

@@ -99,7 +99,7 @@ func (p FailurePolicy) validate(f *faults) {
 
 func (p LimitPolicy) validate(f *faults) {
 	for name, quota := range map[string]int{
-		"phone_hour": p.PhoneHour, "phone_day": p.PhoneDay, "account_day": p.AccountDay, "account_new_phones": p.AccountNewPhones,
+		"phone_hour": p.PhoneHour, "phone_day": p.PhoneDay, "account_day": p.AccountDay, "account_phones_day": p.AccountNewPhones,
 		"client_hour": p.ClientHour, "prefix_day": p.PrefixDay, "key_hour": p.KeyHour,
 	} {
 		f.check(quota >= 0 && quota <= 10_000_000, "limits."+name, "%d is not between 0 (no limit) and 10000000", quota)
