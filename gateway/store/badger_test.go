@@ -21,7 +21,12 @@ func ring(t testing.TB) *keys.Ring {
 // open opens the store in dir; the test's cleanup closes it.
 func open(t testing.TB, dir string, r *keys.Ring) *store.Badger {
 	t.Helper()
-	b, err := store.OpenBadger(t.Context(), store.BadgerConfig{Dir: dir, Keys: r})
+	return openWith(t, store.BadgerConfig{Dir: dir, Keys: r})
+}
+
+func openWith(t testing.TB, cfg store.BadgerConfig) *store.Badger {
+	t.Helper()
+	b, err := store.OpenBadger(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,5 +39,7 @@ func open(t testing.TB, dir string, r *keys.Ring) *store.Badger {
 }
 
 func TestBadger(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.KV { return open(t, t.TempDir(), ring(t)) })
+	storetest.Run(t, func(t *testing.T) store.KV {
+		return openWith(t, store.Unsynced(store.BadgerConfig{Dir: t.TempDir(), Keys: ring(t)}))
+	})
 }

@@ -94,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Mkdir(disk, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=1500m"); err != nil {
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=1000m"); err != nil {
 		skipOrFail(t, "needs to mount a small disk: %v", err)
 	}
 	t.Cleanup(func() {
@@ -105,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 	h := newBench(t, filepath.Join(disk, "data"), childReserve+"="+fmt.Sprint(128<<20))
 	filler := filepath.Join(disk, "filler")
 	p := h.start(t)
-	for i := range 2 * *soak {
+	for i := range *soak {
 		clear(h.errs)
 		fillDisk(t, filler)
 		h.readFor(t, p, 300*time.Millisecond)

@@ -94,7 +94,7 @@ func (b *Badger) abandon() (err error) {
 }
 
 func (b *Badger) open(ctx context.Context) (err error) {
-	if err := os.MkdirAll(b.files.db, 0o700); err != nil {
+	if err := makeDirs(b.files); err != nil {
 		return err
 	}
 	if b.lock, err = lockDir(b.files.dir); err != nil {
@@ -129,6 +129,17 @@ func (b *Badger) open(ctx context.Context) (err error) {
 	return b.note.write(commit, time.Now())
 }
 
+// makeDirs makes the folders, so that they outlive a power cut.
+func makeDirs(f files) error {
+	if _, err := os.Stat(f.db); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(f.db, 0o700); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(f.dir), syncDir(filepath.Dir(f.dir)))
+}
+
 // lockDir takes the folder for this process. The lock ends with the process, however that ends.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
@@ -146,13 +157,14 @@ func lockDir(dir string) (*os.File, error) {
 	return nil, fmt.Errorf("lock %s: %w", dir, err)
 }
 
-// engineOptions are the small profile: the memory of a small board, every value beside its key, one file to sync.
+// engineOptions are the small profile: the memory of a small board, every value beside its key (what does not fit is
+// refused, see fits), so that there is one file to sync and no value log to clean or to verify.
 func engineOptions(dir string, log badger.Logger) badger.Options {
 	return badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
 												WithMemTableSize(8 << 20).WithNumMemtables(2).
 												WithBaseTableSize(2 << 20).WithBaseLevelSize(8 << 20).
 												WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
-												WithValueLogFileSize(32 << 20).WithValueThreshold(64 << 10).
+												WithValueLogFileSize(32 << 20).WithValueThreshold(1 << 20).
 												WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).
 												WithNumCompactors(2).WithCompression(options.None).
 												WithMetricsEnabled(false).WithLogger(log)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"otpost/gateway/store/keys"
 )
@@ -73,10 +75,53 @@ func fill(t testing.TB, kv KV, n int) {
 func copyDir(t testing.TB, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, strings.TrimPrefix(path, dir))
+		if d.IsDir() {
+			return os.Mkdir(target, 0o700)
+		}
+		return copySparse(target, path)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return to
+}
+
+// copySparse copies a file but for its holes; the engine's files are mostly that.
+func copySparse(to, from string) error {
+	b, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	st, err := b.Stat()
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(st.Size())
+	for at := int64(0); err == nil && at < st.Size(); {
+		var hole int64
+		if at, err = b.Seek(at, unix.SEEK_DATA); errors.Is(err, unix.ENXIO) {
+			err = nil // no more data
+			break
+		}
+		if err == nil {
+			hole, err = b.Seek(at, unix.SEEK_HOLE)
+		}
+		if err == nil {
+			_, err = io.Copy(io.NewOffsetWriter(f, at), io.NewSectionReader(b, at, hole-at))
+		}
+		at = hole
+	}
+	return errors.Join(err, f.Close())
 }
 
 func TestOpenLocked(t *testing.T) {
@@ -209,7 +254,7 @@ func swap(t *testing.T, db, with string) {
 	if err := os.RemoveAll(db); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(db, os.DirFS(with)); err != nil {
+	if err := os.Rename(copyDir(t, with), db); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -249,6 +294,44 @@ func TestOpenFormat(t *testing.T) {
 	mustClose(t, b)
 	if err := openErr(t, cfg); !strings.Contains(err.Error(), "run a newer one") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The largest value and the largest update that are taken, and the next ones, which are refused and change nothing.
+func TestSizes(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
+	set := func(n, size int) error {
+		return b.Update(t.Context(), func(tx Txn) error {
+			for i := range n {
+				if err := tx.Set(fmt.Sprintf("t/%d/%d", size, i), make([]byte, size), never); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for _, tt := range []struct {
+		n, size int
+		want    error
+	}{{1, 900 << 10, nil}, {1, 1 << 20, ErrTooBig}, {4000, 10, nil}, {9, 100 << 10, nil}, {10, 100 << 10, ErrTooBig}, {20000, 20, ErrTooBig}} {
+		if err := set(tt.n, tt.size); err != tt.want {
+			t.Errorf("%d values of %d bytes: %v, want %v", tt.n, tt.size, err, tt.want)
+		}
+		want := tt.n
+		if tt.want != nil {
+			want = 0
+		}
+		if tt.size != 100<<10 && countAll(t, b, fmt.Sprintf("t/%d/", tt.size)) != want {
+			t.Errorf("%d values of %d bytes: %d are there", tt.n, tt.size, countAll(t, b, fmt.Sprintf("t/%d/", tt.size)))
+		}
+	}
+	logs, err := filepath.Glob(filepath.Join(b.files.db, "*.vlog"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("value logs: %v, %v", logs, err)
+	}
+	v, err := os.ReadFile(logs[0])
+	if err != nil || len(strings.TrimRight(string(v), "\x00")) > 64 {
+		t.Errorf("a value is in the value log (%v)", err)
 	}
 }
 
@@ -298,6 +381,11 @@ func TestSpace(t *testing.T) {
 	d.free = 0
 	if err := openErr(t, cfg); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "delete "+f.ballast) {
 		t.Errorf("got %v, want it to offer the reserve file", err)
+	}
+	for _, want := range []int64{3 << 20, 0} {
+		if size, err := FreeReserve(cfg.Dir); size != want || err != nil {
+			t.Errorf("freed %d, %v; want %d", size, err, want)
+		}
 	}
 }
 

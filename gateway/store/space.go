@@ -148,6 +148,14 @@ func (s *space) freeBallast() error {
 	return nil
 }
 
+// FreeReserve deletes the reserve file of the store in dir, to make room on a full disk, and returns its size; 0 if there
+// was none. The store makes it again when there is space to spare.
+func FreeReserve(dir string) (int64, error) {
+	s := newSpace(filesIn(dir), 0, nil)
+	size := s.ballastHeld()
+	return size, s.freeBallast()
+}
+
 // makeRoom frees the reserve file if the disk is too full for the engine to close safely.
 func (s *space) makeRoom() error {
 	if free, err := s.free(s.dir); err == nil && free >= s.floor() {

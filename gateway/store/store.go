@@ -49,7 +49,8 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // KV is an ordered key-value store. It is safe for concurrent use.
 type KV interface {
 	// Update runs f in a read-write transaction and commits it when f returns nil; any other error of f is returned as
-	// it is and nothing is changed. f may run several times and must be quick: no I/O, no waiting.
+	// it is and nothing is changed. f may run several times, on another goroutine, and must be quick: no I/O, no waiting.
+	// It must not call Update: that would wait for itself. A panic of f, or runtime.Goexit, happens to the caller.
 	Update(ctx context.Context, f func(Txn) error) error
 	// View runs f in a read-only transaction over one consistent state.
 	View(ctx context.Context, f func(Txn) error) error
