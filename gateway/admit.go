@@ -25,49 +25,84 @@ type server struct {
 	renew time.Time // when the quotas begin anew
 }
 
-// admit refuses a message that could not arrive in time, else reserves its place until the transaction is done: updates
-// that are decided but not yet committed count as well.
+// admit refuses a message that could not arrive in time, or would make others late that were promised to. Else it
+// reserves its place until the transaction is done: what is decided but not yet committed counts as well.
 func (g *Gateway) admit(tx store.Txn, now time.Time, d *Draft, parts int) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.capacity(now, d, parts); err != nil {
+	p, err := g.capacity(now, d, parts)
+	if err != nil {
 		g.metrics.admission(map[bool]string{true: "no-modem", false: "no-capacity"}[err.NoModem])
 		return err
 	}
-	lane := d.Lane
-	g.reserved[lane] += parts
-	tx.OnDone(func(bool) {
+	mask := g.mask(d.To)
+	place := &entry{lane: uint8(d.Lane), key: &groupKey{mask: mask}, deadlineSlot: -1, delayedSlot: -1, spareSlot: -1}
+	g.reserved[d.Lane] += parts
+	g.queue.promise(place, p.spare)
+	g.queue.push(d.Lane, mask, p.work)
+	tx.OnDone(func(committed bool) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.reserved[lane] -= parts
+		g.reserved[d.Lane] -= parts
+		g.queue.release(place)
+		if !committed {
+			g.queue.push(d.Lane, mask, -p.work)
+		}
 	})
 	return nil
 }
 
-func (g *Gateway) capacity(now time.Time, d *Draft, parts int) *CapacityError {
+// A place is where a message would stand.
+type place struct {
+	spare time.Duration // between its turn and its deadline
+	work  time.Duration // by which it delays what stands behind it
+}
+
+func (g *Gateway) capacity(now time.Time, d *Draft, parts int) (place, *CapacityError) {
 	servers, hope := g.servers(now, d.To, d.Lane)
 	life := d.NotAfter.Sub(now)
 	if len(servers) == 0 {
 		if hope > 0 && hope < life {
-			return nil
+			return place{}, nil
 		}
-		return &CapacityError{NoModem: true, RetryAfter: retryUnknown}
+		return place{}, &CapacityError{NoModem: true, RetryAfter: retryUnknown}
 	}
-	ahead, mask := parts, g.mask(d.To)
-	for l := range Lanes {
-		if Lane(l) <= d.Lane {
-			ahead += g.queue.lanes[l].load(mask) + g.reserved[l]
-		}
-	}
-	finish, renew := drain(servers, ahead)
+	mask := g.mask(d.To)
+	ahead := g.ahead(d.Lane, mask)
+	finish, renew := drain(servers, ahead+parts)
 	if !renew.IsZero() {
-		return &CapacityError{RetryAfter: clamp(renew.Sub(now))}
+		return place{}, &CapacityError{RetryAfter: clamp(renew.Sub(now))}
 	}
-	allowed := life * time.Duration(laneShare[d.Lane]) / 100
-	if finish <= allowed {
-		return nil
+	before, _ := drain(servers, ahead)
+	p := place{spare: life - finish, work: finish - before}
+	late := finish - life*time.Duration(laneShare[d.Lane])/100
+	if d.Lane != LaneText {
+		late = max(late, p.work-g.queue.room(d.Lane, mask))
 	}
-	return &CapacityError{RetryAfter: clamp(finish - allowed)}
+	if late > 0 {
+		return p, &CapacityError{RetryAfter: clamp(late)}
+	}
+	return p, nil
+}
+
+// ahead returns how many parts go before a new message of the lane.
+func (g *Gateway) ahead(lane Lane, mask uint64) int {
+	n := 0
+	for l := range int(lane) + 1 {
+		n += g.queue.lanes[l].waiting(mask) + g.reserved[l]
+	}
+	return n
+}
+
+// promise gives an entry that has just been queued what it was accepted with. The caller holds mu.
+func (g *Gateway) promise(e *entry, now time.Time, to string) {
+	if !promised(Lane(e.lane)) {
+		return
+	}
+	if servers, _ := g.servers(now, to, Lane(e.lane)); len(servers) > 0 {
+		finish, _ := drain(servers, g.ahead(Lane(e.lane), e.key.mask))
+		g.queue.promise(e, time.UnixMilli(e.notAfter).Sub(now)-finish)
+	}
 }
 
 func clamp(d time.Duration) time.Duration {

@@ -146,6 +146,9 @@ func (g *Gateway) follow(m *Message, was Status, now time.Time) {
 		e := g.entry(recordOf(m))
 		e.id = id
 		g.queue.put(e, now)
+		if was == "" {
+			g.promise(e, now, m.To)
+		}
 	}
 	g.wakeAll()
 }

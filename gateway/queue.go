@@ -21,19 +21,8 @@ type queue struct {
 
 type lane struct {
 	groups map[groupKey]*group
-	parts  map[uint64]int // queued, delayed ones included, by the modems that may carry them
+	loads  map[uint64]*backlog // by the modems that may carry them; delayed entries included
 	n      int
-}
-
-// load returns how many parts wait in the lane for any of the modems.
-func (l *lane) load(mask uint64) int {
-	n := 0
-	for m, parts := range l.parts {
-		if m&mask != 0 {
-			n += parts
-		}
-	}
-	return n
 }
 
 // groupKey says which modems may carry a message.
@@ -71,6 +60,8 @@ type entry struct {
 	key          groupKeyRef
 	deadlineSlot int32
 	delayedSlot  int32
+	spareSlot    int32
+	spare        int64 // see backlog
 	lane         uint8
 	parts        uint8
 	queued       bool // counted in its lane
@@ -82,7 +73,7 @@ type groupKeyRef = *groupKey
 func newQueue() *queue {
 	q := &queue{byID: map[ulid.ULID]*entry{}}
 	for l := range q.lanes {
-		q.lanes[l].groups, q.lanes[l].parts = map[groupKey]*group{}, map[uint64]int{}
+		q.lanes[l].groups, q.lanes[l].loads = map[groupKey]*group{}, map[uint64]*backlog{}
 	}
 	q.deadline = heap[*entry]{less: func(a, b *entry) bool { return a.notAfter < b.notAfter }, slot: func(e *entry) *int32 { return &e.deadlineSlot }}
 	q.delayed = heap[*entry]{less: func(a, b *entry) bool { return a.notBefore < b.notBefore }, slot: func(e *entry) *int32 { return &e.delayedSlot }}
@@ -93,7 +84,7 @@ func newQueue() *queue {
 // put adds or moves an entry.
 func (q *queue) put(e *entry, now time.Time) {
 	q.remove(e.id)
-	e.deadlineSlot, e.delayedSlot = -1, -1
+	e.deadlineSlot, e.delayedSlot, e.spareSlot = -1, -1, -1
 	q.byID[e.id] = e
 	q.deadline.push(e)
 	q.count(e, true)
@@ -114,7 +105,7 @@ func (q *queue) count(e *entry, in bool) {
 		d = -1
 	}
 	l.n += d
-	l.parts[e.key.mask] += d * int(e.parts)
+	l.of(e.key.mask).parts += d * int(e.parts)
 }
 
 // remove takes an entry out for good.
@@ -131,6 +122,7 @@ func (q *queue) remove(id ulid.ULID) {
 // unlink takes an entry out of the turns; its deadline stays watched.
 func (q *queue) unlink(e *entry) {
 	q.count(e, false)
+	q.release(e)
 	q.delayed.remove(e)
 	b := e.bucket
 	if b == nil {

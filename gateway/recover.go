@@ -127,6 +127,7 @@ func (g *Gateway) restore(id string, r queueRecord, now time.Time) {
 		e := g.entry(r)
 		e.id = u
 		g.queue.put(e, now)
+		g.promise(e, now, r.To)
 	}
 }
 
