@@ -177,8 +177,8 @@ func (s *session) sim(ctx context.Context) error {
 		case s.fatal(err) != nil:
 			return err
 		case state == "READY":
-			if tried {
-				return s.pinAccepted()
+			if tried && !s.caps.pinTaken {
+				s.pinAccepted()
 			}
 			return nil
 		case state == "SIM PIN" && !tried:
@@ -187,6 +187,7 @@ func (s *session) sim(ctx context.Context) error {
 				return err
 			}
 			continue
+		case state == "SIM PIN" && s.caps.pinTaken && time.Now().Before(end): // some need a moment
 		case state == "SIM PIN" || strings.Contains(state, "PUK") || strings.HasPrefix(state, "PH-"):
 			return fmt.Errorf("%w: it asks for %s; unlock it in a phone", errSIMLocked, clip(state, 16))
 		case state == "NOT INSERTED" || time.Now().After(end):

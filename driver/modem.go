@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -96,10 +97,8 @@ func (m *Modem) change(f func(*Status)) {
 }
 
 func sameStatus(a, b Status) bool {
-	equal := maps.Equal(a.Resets, b.Resets)
-	a.Resets, b.Resets = nil, nil
 	a.LastGood, b.LastGood = time.Time{}, time.Time{}
-	return equal && fmt.Sprint(a) == fmt.Sprint(b)
+	return reflect.DeepEqual(a, b)
 }
 
 // Run owns the modem until ctx is done: open, initialise, use, undo, back off, open again. It returns nil, and leaves

@@ -31,7 +31,10 @@ func (s *session) tryPIN(context.Context) error {
 		return fmt.Errorf("%w: no PIN is tried: %w", errSIMLocked, err)
 	}
 	_, err = s.l.command("+CPIN="+strconv.Quote(s.m.cfg.SIMPIN), 2*commandTime)
-	return s.fatal(err) // whether it was right, +CPIN? tells
+	if err == nil {
+		s.pinAccepted()
+	}
+	return s.fatal(err) // without an OK, +CPIN? tells whether it was right
 }
 
 // simKey names the SIM for the memory of tried PINs.
@@ -47,11 +50,11 @@ func (s *session) simKey() string {
 }
 
 // pinAccepted takes the mark away, so that the PIN is entered again after the next power cut.
-func (s *session) pinAccepted() error {
+func (s *session) pinAccepted() {
+	s.caps.pinTaken = true
 	if err := s.m.cfg.PINs.Clear(s.caps.pinKey); err != nil {
 		s.m.log.Warn("cannot note that the SIM took its PIN; it will not be entered after the next power cut", "error", err)
 	}
-	return nil
 }
 
 // attemptsLeft asks the modem how many attempts the PIN has left; -1: it does not tell.

@@ -64,6 +64,7 @@ type capabilities struct {
 	ussdHex   bool // plain USSD was refused
 	iccid     string
 	imei      string
+	pinTaken  bool
 	pinKey    string // under which the attempt of this session is remembered
 }
 

@@ -1,0 +1,175 @@
+package sim_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otpost/driver"
+	"otpost/driver/sim"
+)
+
+// handler keeps what the driver hands on.
+type handler struct {
+	mu      sync.Mutex
+	reports []driver.Report
+	inbound []driver.Inbound
+	status  driver.Status
+}
+
+func (h *handler) Report(_ context.Context, _ string, r driver.Report) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reports = append(h.reports, r)
+	return nil
+}
+
+func (h *handler) Inbound(_ context.Context, _ string, in driver.Inbound) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.inbound = append(h.inbound, in)
+	return nil
+}
+
+func (h *handler) Changed(s driver.Status) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status = s
+}
+
+func (h *handler) state() driver.Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.status
+}
+
+func (h *handler) counts() (reports, inbound int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.reports), len(h.inbound)
+}
+
+// rig is a driver and a simulated modem, joined by pipes in a synctest bubble.
+type rig struct {
+	*handler
+	t     *testing.T
+	net   *sim.Network
+	sim   *sim.Modem
+	modem *driver.Modem
+	lines []string // the exchange, for a test that fails
+}
+
+func newRig(t *testing.T, cfg sim.Config) *rig {
+	t.Helper()
+	r := &rig{handler: &handler{}, t: t, net: sim.NewNetwork(sim.NetworkConfig{Seed: cfg.Seed})}
+	var mu sync.Mutex
+	cfg.Network, cfg.NoPTY = r.net, true
+	cfg.Tap = func(dir, line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.lines = append(r.lines, time.Now().Format("15:04:05.000 ")+dir+" "+line)
+	}
+	m, err := sim.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sim = m
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	r.modem, err = driver.New(driver.Config{Name: "m", Device: "pipe", Handler: r.handler, Open: func(context.Context) (io.ReadWriteCloser, error) {
+		a, b := net.Pipe()
+		serving.Go(func() {
+			_ = m.Serve(ctx, b) // the driver sees how it ends
+			_ = b.Close()
+		})
+		return a, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.modem.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("driver: %v", err)
+		}
+		serving.Wait()
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			mu.Lock()
+			defer mu.Unlock()
+			t.Logf("the exchange:\n%s", strings.Join(r.lines[max(0, len(r.lines)-150):], "\n"))
+		}
+	})
+	return r
+}
+
+// until waits, in the bubble's time, for something to be so.
+func (r *rig) until(what string, limit time.Duration, ok func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.t.Fatalf("waited %v in vain: %s; the driver says %+v", limit, what, r.state())
+		}
+	}
+}
+
+func (r *rig) ready() {
+	r.t.Helper()
+	r.until("ready", 2*time.Minute, func() bool { return r.state().State == driver.StateReady })
+}
+
+func (r *rig) send(to, text string) driver.Result {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	return r.modem.Send(ctx, driver.Submit{To: to, Text: text, Validity: 5 * time.Minute, ConcatRef: 7})
+}
+
+// TestDriverAgainstEveryPersonality is the whole of a modem's work: up, a text in parts, its reports, an inbound text.
+func TestDriverAgainstEveryPersonality(t *testing.T) {
+	long := strings.Repeat("A sentence of a long text. ", 12)
+	for _, name := range sim.Personalities() {
+		for _, booting := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: " from power-up"}[booting], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, sim.Config{Personality: name, Booting: booting, SubmitTime: 500 * time.Millisecond, ReportDelay: time.Second, Seed: 5})
+					r.ready()
+					if s := r.state(); s.IMEI != r.sim.IMEI() || s.ICCID != r.sim.ICCID() || s.IMSI != r.sim.IMSI() || !s.Reports {
+						t.Errorf("status: %+v; want IMEI %s, ICCID %s, reports", s, r.sim.IMEI(), r.sim.ICCID())
+					}
+					got := r.send("+447700900123", long)
+					if got.Outcome != driver.Accepted || got.Parts != 3 || len(got.References) != 3 {
+						t.Fatalf("verdict: %+v", got)
+					}
+					if m := r.net.Messages(sim.Filter{To: "+447700900123"}); len(m) != 1 || m[0].Text != long || m[0].Parts != 3 {
+						t.Errorf("on the phone: %+v", m)
+					}
+					if err := r.net.Text("+447700900456", "", "Ответ 🔑 from a phone"); err != nil {
+						t.Fatal(err)
+					}
+					r.until("3 reports and a text", 3*time.Minute, func() bool {
+						reports, inbound := r.counts()
+						return reports == 3 && inbound == 1
+					})
+					if in := r.inbound[0]; in.From != "+447700900456" || in.Text != "Ответ 🔑 from a phone" {
+						t.Errorf("inbound: %+v", in)
+					}
+					for i, rep := range r.reports {
+						if rep.Reference != got.References[i] || !rep.Delivered() || rep.Recipient != "+447700900123" {
+							t.Errorf("report %d: %+v, want reference %d", i, rep, got.References[i])
+						}
+					}
+				})
+			})
+		}
+	}
+}
