@@ -147,8 +147,8 @@ func (s *Service) Unlock(ctx context.Context, now time.Time, by Caller, accountI
 		if err != nil {
 			return err
 		}
-		for i, j := range judges {
-			w.note("failures_"+strconv.Itoa(i), strconv.Itoa(j.f.Row))
+		for _, j := range judges {
+			w.note("failures_"+j.kind, strconv.Itoa(j.f.Row))
 			j.f.unlock(now)
 			if err := w.saveSubject(j); err != nil {
 				return err

@@ -53,6 +53,14 @@ func maskTo(a netip.Addr, bits int) string {
 	return p.String()
 }
 
+// address returns the pseudonym of the client address that answers for c: the caller's, or else that of who asked for it.
+func (w *work) address(c *challenge) string {
+	if a := w.actor(); a != "" {
+		return a
+	}
+	return c.Address
+}
+
 // actor returns the pseudonym by which failures tell client addresses apart; empty when unknown.
 func (w *work) actor() string {
 	if a := w.by.address(); a != "" {

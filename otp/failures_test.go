@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -230,4 +231,51 @@ func TestFailuresSurviveAClockSetBack(t *testing.T) {
 		_, err = b.create(alice, Login)
 		b.must(err)
 	}
+}
+
+// A block is told once, in an event and in the audit trail, with what it concerns.
+func TestBlocksAreTold(t *testing.T) {
+	b, ctx := newBench(t), context.Background()
+	b.enable(alice, mobile)
+	v, err := b.create(alice, Login)
+	b.must(err)
+	for range 5 {
+		_, err = b.verify(v.ID, wrong(b.code(v.ID)))
+		b.wants(err, VerificationFailed)
+	}
+	_, err = b.verify(v.ID, b.derived(v.ID))
+	b.wants(err, Blocked)
+	for range 5 {
+		b.wants(b.SetPIN(ctx, b.now, portal, alice, "840275", "840276"), VerificationFailed)
+	}
+	n := 0
+	for _, e := range b.events() {
+		if e == "challenge.blocked" {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d events of blocks, want one of the code's and one of the PIN's", n)
+	}
+	var facts []string
+	for _, e := range b.trail() {
+		for _, kind := range []string{failAccount, failPhone, failPIN} {
+			if e.Facts["blocked_"+kind] != "" {
+				facts = append(facts, kind+" against "+e.Facts["blocked_"+kind])
+			}
+		}
+	}
+	// The phone knows the account, and the account was known from no address, so both walls are for everyone.
+	want := []string{"account against everyone", "phone against everyone", "pin against everyone"}
+	if diff := cmp.Diff(want, facts); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+// derived computes the code of a challenge that is over and would not be rendered.
+func (b *bench) derived(id string) string {
+	c := b.record(id)
+	key, err := b.ring.Derive(c.KeyID, codeLabel)
+	b.must(err)
+	return deriveCode(key, c.input(), c.Digits)
 }

@@ -111,14 +111,6 @@ type linearRun struct {
 	made    []call // challenges made so far: purpose and id
 }
 
-// rightCode computes a challenge's code whatever its state.
-func (r *linearRun) rightCode(id string) string {
-	c := r.b.record(id)
-	key, err := r.b.ring.Derive(c.KeyID, codeLabel)
-	r.b.must(err)
-	return deriveCode(key, c.input(), c.Digits)
-}
-
 func (r *linearRun) do(client int, in call) {
 	began := r.clock.Add(1)
 	id, err := r.perform(in)
@@ -148,7 +140,7 @@ func (r *linearRun) perform(in call) (string, error) {
 	case "cancel":
 		err = r.b.Cancel(ctx, start, portal, in.id)
 	case "verify":
-		q := VerifyRequest{Code: r.rightCode(in.id)}
+		q := VerifyRequest{Code: r.b.derived(in.id)}
 		if !in.right {
 			q.Code = wrong(q.Code)
 		}

@@ -106,6 +106,9 @@ func (w *work) judgePIN(v *pinVerdict) error {
 	}
 	if !v.stands(acct) {
 		w.count(func() { w.metrics.pins.WithLabelValues("wrong").Inc() })
+		if err := w.tellBlock(judges, map[string]any{}); err != nil {
+			return err
+		}
 		return judges.failed(w)
 	}
 	w.count(func() { w.metrics.pins.WithLabelValues("right").Inc() })

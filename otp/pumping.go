@@ -109,7 +109,7 @@ func (t *traffic) verified(now time.Time, sends int) {
 	tallyAt(&t.Days, now, day).Verified++
 }
 
-// destinations are the traffic that a send to c counts on.
+// destinationTraffic is one destination that a send counts on, with what limits it.
 type destinationTraffic struct {
 	key, limit string
 	floor      int
@@ -118,6 +118,7 @@ type destinationTraffic struct {
 
 const pumpingPrefix = "otp/pumping/"
 
+// destinations are the country and the prefix of c's phone.
 func (w *work) destinations(c *challenge) ([]*destinationTraffic, error) {
 	p := w.policy.Pumping
 	if p.Mode == PumpingOff {

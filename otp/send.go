@@ -51,7 +51,10 @@ func (s *Service) Enable(ctx context.Context, now time.Time, by Caller, account 
 	}
 	ph, err := s.policy.parsePhone(r.Phone)
 	if err != nil {
-		return ChallengeView{}, s.refused(ctx, now, by, string(SMSEnable), account, err)
+		return ChallengeView{}, s.do(ctx, now, by, string(SMSEnable), account, func(w *work) error {
+			w.phone, w.country = ph.E164, ph.Country
+			return err
+		})
 	}
 	return s.open(ctx, now, by, account, SMSEnable, func(w *work, c *challenge) error {
 		a, found, err := w.loadAccount()
@@ -223,7 +226,7 @@ func superseded(c *challenge, now time.Time) Status {
 
 // admit tells whether a send may be made, and takes it from every limit if so.
 func (w *work) admit(c *challenge) (LimitState, error) {
-	judges, err := w.codeJury(c.Account, c.Phone, w.actor())
+	judges, err := w.codeJury(c.Account, c.Phone, w.address(c))
 	if err != nil {
 		return LimitState{}, err
 	}

@@ -1,6 +1,7 @@
 package otp
 
 import (
+	"slices"
 	"time"
 
 	"otpost/gateway/store"
@@ -8,6 +9,7 @@ import (
 
 // subject is one of the counters of failures that an answer is judged under.
 type subject struct {
+	kind  string
 	key   string
 	actor string // who is told apart under it, see failures
 	f     failures
@@ -22,7 +24,7 @@ const (
 )
 
 func (w *work) loadSubject(kind, id, actor string) (*subject, error) {
-	s := &subject{key: "otp/failures/" + kind + "/" + w.pseudonym("fail-"+kind, id), actor: actor}
+	s := &subject{kind: kind, key: "otp/failures/" + kind + "/" + w.pseudonym("fail-"+kind, id), actor: actor}
 	f, _, err := load[failures](w.tx, s.key)
 	s.f = f
 	s.moved = s.f.settle(w.now)
@@ -126,12 +128,30 @@ func (j jury) left(w *work) int {
 
 // walled tells whether a counter now blocks everyone, known or not.
 func (j jury) walled(w *work) bool {
+	return slices.ContainsFunc(j, func(s *subject) bool { return s.f.Locked || s.f.Everyone.left(w.now) > 0 })
+}
+
+// tellBlock writes an event and a fact for the audit trail when the answer just counted raised a block: of whom ("account",
+// "phone", "pin"), and against everyone or only against strangers.
+func (w *work) tellBlock(j jury, data map[string]any) error {
 	for _, s := range j {
-		if s.f.Locked || s.f.Everyone.left(w.now) > 0 {
-			return true
+		against := ""
+		switch {
+		case s.f.Locked, s.f.Everyone.Since.Equal(w.now):
+			against = "everyone"
+		case s.f.Strangers.Since.Equal(w.now):
+			against = "strangers"
+		default:
+			continue
 		}
+		w.note("blocked_"+s.kind, against)
+		data["counter"], data["against"] = s.kind, against
+		data["seconds"] = int(min(j.wait(w), w.policy.Failures.MaxBlock) / time.Second)
 	}
-	return false
+	if data["counter"] == nil {
+		return nil
+	}
+	return w.emit("challenge.blocked", data)
 }
 
 // failed is the one answer to any wrong answer.

@@ -121,7 +121,9 @@ func (s *Service) wellFormed(a *answer) error {
 	p, ok := s.policy.Purposes[a.purpose]
 	r := a.request
 	if !ok { // taken out of the configuration since
-		return refuse(ChallengeOver, "the purpose %s is no longer configured", a.purpose)
+		e := refuse(ChallengeOver, "the purpose %s is no longer configured", a.purpose)
+		e.Status = Canceled
+		return e
 	}
 	code, err := parseCode(r.Code, p.Digits)
 	a.code = code
@@ -184,12 +186,9 @@ func (w *work) judge(a *answer) error {
 	return w.accept(judges, &c, acct)
 }
 
-// judges returns the counters that a counts on. The client address is the caller's, or else that of who asked for the code.
+// judges returns the counters that a counts on.
 func (w *work) judges(a *answer, c *challenge) (jury, error) {
-	address := w.actor()
-	if address == "" {
-		address = c.Address
-	}
+	address := w.address(c)
 	j, err := w.codeJury(c.Account, c.Phone, address)
 	if err != nil || !a.pin {
 		return j, err
@@ -236,9 +235,9 @@ func (w *work) wrong(judges jury, c *challenge) error {
 		if err := w.end(c, BlockedOut); err != nil {
 			return err
 		}
-		if err := w.emit("challenge.blocked", map[string]any{"challenge": c.ID, "purpose": string(c.Purpose)}); err != nil {
-			return err
-		}
+	}
+	if err := w.tellBlock(judges, map[string]any{"challenge": c.ID, "purpose": string(c.Purpose)}); err != nil {
+		return err
 	}
 	return judges.failed(w)
 }
