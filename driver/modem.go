@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,7 @@ type Modem struct {
 	metrics *metrics
 	classes classTable
 	ladder  *ladder
+	turned  atomic.Int64 // when the loop last came round, in Unix nanoseconds
 
 	// mu guards what follows.
 	mu      sync.Mutex
@@ -59,6 +61,17 @@ func New(cfg Config) (*Modem, error) {
 	m.metrics.snapshot(m.status)
 	return m, nil
 }
+
+// Turned is when the modem's loop last came round; zero before Run. A loop that does not turn for longer than a verdict
+// may take (LateWindow) and the ladder's pauses is stuck, and only a new process mends that.
+func (m *Modem) Turned() time.Time {
+	if n := m.turned.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
+
+func (m *Modem) turn() { m.turned.Store(time.Now().UnixNano()) }
 
 // Name returns the modem's name.
 func (m *Modem) Name() string { return m.cfg.Name }
@@ -105,6 +118,7 @@ func sameStatus(a, b Status) bool {
 // nothing running.
 func (m *Modem) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
+		m.turn()
 		err := m.once(ctx)
 		if ctx.Err() != nil {
 			break

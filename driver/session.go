@@ -100,6 +100,7 @@ func (s *session) loop(ctx context.Context) error {
 	poll := time.NewTicker(s.m.cfg.Poll)
 	defer poll.Stop()
 	for {
+		s.m.turn()
 		if err := s.step(ctx, poll.C); err != nil {
 			return err
 		}
