@@ -31,6 +31,7 @@ type commands struct {
 	Inbox     inboxCmd     `cmd:"" help:"Texts that came in."`
 	Modem     modemCmd     `cmd:"" help:"Modems: those of the daemon, and those on this machine's ports."`
 	Events    eventsCmd    `cmd:"" help:"What happened, and what happens."`
+	Bench     benchCmd     `cmd:"" help:"Measure this machine: sends, verifies, modem line use, memory."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`
 }
 

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"os"
 
-	sd "github.com/coreos/go-systemd/v22/daemon"
-
 	"otpost/cmd/otpost/config"
 	"otpost/cmd/otpost/daemon"
 )
@@ -33,7 +31,7 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	return errors.Join(err, d.Close())
 }
 
-// announce tells systemd and the log when the daemon is ready.
+// announce tells the log when the daemon is ready.
 func announce(ctx context.Context, d *daemon.Daemon, log *slog.Logger) {
 	select {
 	case <-ctx.Done():
@@ -41,9 +39,6 @@ func announce(ctx context.Context, d *daemon.Daemon, log *slog.Logger) {
 	case <-d.Ready():
 	}
 	log.Info("ready", "version", version(), "address", address(d))
-	if _, err := sd.SdNotify(false, sd.SdNotifyReady); err != nil {
-		log.Warn("systemd was not told that the daemon is ready", "error", err)
-	}
 }
 
 func address(d *daemon.Daemon) string {

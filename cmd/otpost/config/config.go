@@ -119,6 +119,7 @@ type Uncertain struct {
 
 // Webhook is an endpoint that events are posted to.
 type Webhook struct {
+	Name         string   `yaml:"name"` // stands in metrics and logs; empty: the URL's host
 	URL          string   `yaml:"url"`
 	SecretFile   string   `yaml:"secret_file"`
 	OldSecret    string   `yaml:"old_secret_file"`

@@ -135,6 +135,14 @@ func (d *Daemon) buildRules(context.Context) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := webhooks(cfg.Webhooks)
+	if err != nil {
+		return err
+	}
+	pin, err := pinChecker(cfg.PIN)
+	if err != nil {
+		return err
+	}
 	zone, err := time.LoadLocation(cfg.TimeZone)
 	if err != nil {
 		return fmt.Errorf("time zone: %w", err)
@@ -143,6 +151,7 @@ func (d *Daemon) buildRules(context.Context) error {
 		KV: d.kv, Secrets: d.kv.Secrets(), Random: rand.Reader, Log: d.log, Registry: d.registry, StoreLow: d.kv.Low,
 		Retention: time.Duration(cfg.Retention), ReportWait: time.Duration(cfg.ReportWait), Location: zone,
 		UnsureCode: gateway.Uncertainty(cfg.Uncertain.Codes), UnsureText: gateway.Uncertainty(cfg.Uncertain.Texts),
+		Webhooks: hooks,
 		Render: func(tx store.Txn, now time.Time, m gateway.Message) (string, error) {
 			return d.rules.Render(tx, now, m)
 		},
@@ -152,7 +161,7 @@ func (d *Daemon) buildRules(context.Context) error {
 	}
 	d.tasks = append(d.tasks, task{"gateway", d.queue.Run})
 	d.rules, err = otp.New(otp.Config{
-		KV: d.kv, Secrets: d.kv.Secrets(), Keys: d.ring, Outbox: d.queue, Policy: policy, Random: rand.Reader, Log: d.log, Registry: d.registry,
+		KV: d.kv, Secrets: d.kv.Secrets(), Keys: d.ring, Outbox: d.queue, Policy: policy, PIN: pin, Random: rand.Reader, Log: d.log, Registry: d.registry,
 	})
 	return err
 }
@@ -167,17 +176,34 @@ func (d *Daemon) buildServer(context.Context) error {
 		return err
 	}
 	d.server = server
-	if cfg.Listen != "" {
+	if err := d.listenAll(cfg); err != nil {
+		return err
+	}
+	d.tasks = append(d.tasks,
+		task{"api", func(ctx context.Context) error { return d.server.Run(ctx, d.listeners...) }},
+		task{"notify", d.notify})
+	return nil
+}
+
+// listenAll listens where the configuration says, or takes what systemd has opened already.
+func (d *Daemon) listenAll(cfg config.Config) error {
+	given, err := inherited()
+	if err != nil {
+		return err
+	}
+	for _, l := range given {
+		if err := d.listen(func() (net.Listener, error) { return l, nil }); err != nil {
+			return err
+		}
+	}
+	if cfg.Listen != "" && len(given) == 0 {
 		if err := d.listen(func() (net.Listener, error) { return listenTCP(cfg.Listen) }); err != nil {
 			return err
 		}
 	}
-	if cfg.Socket != "" {
-		if err := d.listen(func() (net.Listener, error) { return listenUnix(cfg.Socket) }); err != nil {
-			return err
-		}
+	if cfg.Socket != "" && len(given) == 0 {
+		return d.listen(func() (net.Listener, error) { return listenUnix(cfg.Socket) })
 	}
-	d.tasks = append(d.tasks, task{"api", func(ctx context.Context) error { return d.server.Run(ctx, d.listeners...) }})
 	return nil
 }
 
