@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +57,7 @@ type Config struct {
 	Random   io.Reader // nil: crypto/rand.Reader
 	Limits   Limits    // zero fields: the defaults
 
+	TLS               *tls.Config        // for the TCP listeners, as NewTLS makes it; nil: plain HTTP, for loopback only (see CheckListen)
 	SocketScopes      map[uint32][]Scope // what other users than root and the daemon's own may do over a unix socket, by uid
 	CertificateScopes map[string][]Scope // what a verified client certificate may do, by its common name or a DNS name
 }
@@ -120,6 +122,7 @@ func (s *Server) routes() {
 	s.modemCalls()
 	s.eventCalls()
 	s.keyCalls()
+	s.adminCalls()
 	s.simulatorCalls()
 	s.healthCalls()
 	s.documentCalls()

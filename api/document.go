@@ -27,6 +27,7 @@ func tags() []*huma.Tag {
 		{Name: "modems", Description: "The modems and their SIMs."},
 		{Name: "events", Description: "What happened, as it happens."},
 		{Name: "keys", Description: "API keys and their scopes."},
+		{Name: "admin", Description: "Limits report, audit trail and backup."},
 		{Name: "simulator", Description: "What the simulated phones got; only with a simulated modem."},
 		{Name: "health", Description: "For supervisors and load balancers."},
 	}

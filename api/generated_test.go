@@ -299,7 +299,7 @@ func (g *generator) judge(m made, w *httptest.ResponseRecorder) string {
 		return "a refusal that is no problem"
 	case w.Code >= 400:
 		return g.fits(w.Body.Bytes(), &huma.Schema{Ref: "#/components/schemas/Problem"})
-	case m.method != m.operation.method, w.Code == http.StatusNoContent, kind == "text/event-stream", w.Code == http.StatusOK && m.spoilt:
+	case m.method != m.operation.method, w.Code == http.StatusNoContent, kind == "text/event-stream", kind == backupType, w.Code == http.StatusOK && m.spoilt:
 		return ""
 	}
 	res := m.op.Responses[fmt.Sprint(w.Code)]

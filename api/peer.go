@@ -22,12 +22,9 @@ func peerOf(ctx context.Context) (peer, bool) {
 	return p, ok
 }
 
-// markPeer is an http.Server's ConnContext: it notes the peer of a unix socket (SO_PEERCRED, unix(7)). A peer that
-// cannot be named is not marked, and then needs a key.
+// markPeer notes the peer of a unix socket (SO_PEERCRED, unix(7)). A peer that cannot be named is not marked, and then
+// needs a key.
 func markPeer(ctx context.Context, c net.Conn) context.Context {
-	if w, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = w.NetConn()
-	}
 	u, ok := c.(*net.UnixConn)
 	if !ok {
 		return ctx

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,7 +50,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	g.Go(func() error { return s.keys.Run(gctx) })
 	for _, l := range listeners {
 		g.Go(func() error {
-			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := srv.Serve(s.wrap(l)); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 			}
 			return nil
@@ -62,6 +63,15 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	return g.Wait()
 }
 
+// wrap caps a listener's connections and, for TCP, adds TLS where it is configured.
+func (s *Server) wrap(l net.Listener) net.Listener {
+	capped := newConns(l, s.cfg.Limits, s.metrics)
+	if s.cfg.TLS != nil && l.Addr().Network() != "unix" {
+		return tls.NewListener(capped, s.cfg.TLS)
+	}
+	return capped
+}
+
 func (s *Server) server() *http.Server {
 	l := s.cfg.Limits
 	return &http.Server{
@@ -72,7 +82,7 @@ func (s *Server) server() *http.Server {
 		IdleTimeout:       l.Idle,
 		MaxHeaderBytes:    l.Header,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		ConnContext:       markPeer,
+		ConnContext:       markConn,
 	}
 }
 
