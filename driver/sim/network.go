@@ -369,7 +369,7 @@ func (n *Network) submit(m *Modem, t *tpdu.TPDU, ref uint8, to string) verdict {
 		return verdict{cause: how.cause}
 	}
 	n.sent++
-	if !how.lose {
+	if !how.lose && how.status == 0 {
 		n.receive(m, t, to, now.Add(how.delay))
 	}
 	return verdict{reports: n.reports(m, t, ref, how, now)}
