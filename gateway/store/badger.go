@@ -118,7 +118,6 @@ func (b *Badger) Close() error {
 	b.mu.Unlock()
 	if first {
 		b.writer.close()
-		b.viewing.Wait()
 	}
 	return b.closing()
 }

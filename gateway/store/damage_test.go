@@ -34,6 +34,7 @@ func TestDamage(t *testing.T) {
 		{"manifest flipped", cfg.Dir, "db/MANIFEST", flip, true},
 		{"manifest cut", cfg.Dir, "db/MANIFEST", cut, true},
 		{"table flipped", cfg.Dir, "db/*.sst", flip, true},
+		{"table index flipped", cfg.Dir, "db/*.sst", flipIndex, false},
 		{"table cut", cfg.Dir, "db/*.sst", cut, false},
 		{"table emptied", cfg.Dir, "db/*.sst", empty, false},
 		{"table missing", cfg.Dir, "db/*.sst", remove, false},
@@ -125,6 +126,14 @@ func flipUsed(t *testing.T, path string) {
 		if n > 0 {
 			b[rand.IntN(n)] ^= 1 << rand.IntN(8)
 		}
+		return b
+	})
+}
+
+// flipIndex flips a bit in a table's index, shortly before its footer.
+func flipIndex(t *testing.T, path string) {
+	edit(t, path, func(b []byte) []byte {
+		b[len(b)-40-rand.IntN(40)] ^= 1 << rand.IntN(8)
 		return b
 	})
 }

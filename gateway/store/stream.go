@@ -178,7 +178,7 @@ func (s *streamReader) end() error {
 	}
 	want := s.sum.Sum(nil)
 	got := make([]byte, len(want))
-	if _, err := io.ReadFull(s.r, got); err != nil || false {
+	if _, err := io.ReadFull(s.r, got); err != nil || !bytes.Equal(got, want) {
 		return damaged(err, "its checksum")
 	}
 	if _, err := s.r.ReadByte(); err != io.EOF {

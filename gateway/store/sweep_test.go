@@ -132,3 +132,17 @@ func TestSweepSteps(t *testing.T) {
 		t.Errorf("still sealed with the old key: %v, %v", rest, err)
 	}
 }
+
+// What another update of the same batch has just written is not put back to what it was.
+func TestRewriteLeavesPending(t *testing.T) {
+	m := NewMemory()
+	fill(t, m, 1)
+	tx := &txn{pending: layer{"t/000000": {value: []byte("new")}}, base: (*memoryReader)(m)}
+	if err := tx.rewrite("t/000000"); err != nil || len(tx.own) != 0 {
+		t.Errorf("wrote %v, %v; want nothing", tx.own, err)
+	}
+	tx.pending = nil
+	if err := tx.rewrite("t/000000"); err != nil || len(tx.own) != 1 {
+		t.Errorf("wrote %v, %v; want the record", tx.own, err)
+	}
+}
