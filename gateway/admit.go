@@ -119,7 +119,7 @@ func (g *Gateway) servers(now time.Time, to string, lane Lane) ([]server, time.D
 		case !m.carries(to):
 		case g.up(m, now):
 			servers = append(servers, g.server(m, now, lane))
-		case g.hopeful(m, now), lane == LaneText && !m.paused:
+		case g.hopeful(m, now), lane == LaneText: // a text has time
 			hope = retryUnknown
 		}
 	}

@@ -21,8 +21,8 @@ func inBubble(t *testing.T, b func(*testing.T) *bench, body func(*testing.T, *be
 	synctest.Test(t, func(t *testing.T) {
 		bench := b(t)
 		bench.start()
+		defer func() { bench.end() }()
 		body(t, bench)
-		bench.end()
 	})
 }
 

@@ -131,7 +131,10 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report
 		return int(distance(a.ref.At, r) - distance(b.ref.At, r))
 	})
 	outcome := ""
-	for _, c := range found {
+	for i, c := range found {
+		if outcome != "" && distance(c.ref.At, r) > distance(found[i-1].ref.At, r) {
+			break // the nearest in time has it already: the same report came again
+		}
 		m, err := g.Lookup(tx, c.id)
 		if err != nil {
 			if err = ignoreNotFound(err); err != nil {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -502,5 +503,36 @@ func TestTrend(t *testing.T) {
 		if err != nil || free != step.free<<20 || soon>>20 != step.soon {
 			t.Errorf("after %d ms: %d MB, soon %d (%v); want %d, %d", step.ms, free>>20, soon>>20, err, step.free, step.soon)
 		}
+	}
+}
+
+// Commits pause while the disk is being filled fast; they go on when that ends, and are refused when the floor is passed.
+func TestPause(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		stop int64 // MB at which the filling stops
+		ok   bool
+	}{{"it stops in time", 150, true}, {"it does not", 0, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				filling := func(string) (int64, error) { // 1000 MB/s from 700 MB
+					return max(700-time.Since(start).Milliseconds(), tt.stop) << 20, nil
+				}
+				b := &Badger{space: newSpace(files{}, 256<<20, filling), metrics: newMetrics(nil), log: slog.New(slog.DiscardHandler)}
+				if !b.awaitRoom() || time.Since(start) != 0 {
+					t.Errorf("waited %v at first", time.Since(start))
+				}
+				time.Sleep(200 * time.Millisecond)
+				ok := b.awaitRoom()
+				free, _ := filling("")
+				if ok != tt.ok {
+					t.Errorf("room: %v after %v with %d MB", ok, time.Since(start), free>>20)
+				}
+				if waited := time.Since(start); ok && (free>>20 != tt.stop || waited < trendFades || waited > 2*trendFades) {
+					t.Errorf("went on after %v with %d MB", waited, free>>20)
+				}
+			})
+		})
 	}
 }

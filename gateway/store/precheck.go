@@ -15,9 +15,9 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 )
 
-// The engine trusts its files as it opens: without its list of tables (MANIFEST) it deletes the tables, a table whose
-// index is spoiled it leaves out in silence, and one that is cut short ends the process. So they are looked at before
-// it is let near them. Its own VerifyChecksum then reads the rest.
+// The engine trusts its files as it opens: without its list of tables (MANIFEST) it deletes the tables, and one that is
+// cut short ends the process. So they are looked at before it is let near them. Its own VerifyChecksum then reads the
+// rest.
 
 // precheck judges the engine's files in dir, and changes nothing.
 func precheck(opt badger.Options) error {
