@@ -58,7 +58,11 @@ func (s *Server) streamBackup(w http.ResponseWriter, r *http.Request, recipients
 	w.Header().Set("Trailer", BackupTrailer)
 	w.WriteHeader(http.StatusOK)
 	out := &timedWriter{w: w, rc: http.NewResponseController(w)}
-	sum, err := store.Backup(ctx, s.cfg.KV, out, recipients...)
+	err := unsupportedIsFine(out.rc.Flush())
+	var sum store.Summary
+	if err == nil {
+		sum, err = store.Backup(ctx, s.cfg.KV, out, recipients...)
+	}
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelError, "backup was cut off", requestAttrs(r.Context(), slog.Any("error", err))...)
 		panic(http.ErrAbortHandler)
