@@ -1,9 +1,11 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"time"
@@ -29,21 +31,55 @@ func Ports() []string {
 	return out
 }
 
-// find opens the port on which the modem is: Device, unless IMEI says that it is elsewhere now. initialise checks that
-// the modem is the right one; here only a wrong or missing Device makes us look around.
-func (m *Modem) find(ctx context.Context) (*port, string, error) {
-	var first error
-	if m.cfg.Device != "" && m.ladder.strange != m.cfg.Device {
+// Bounds of looking for a modem on other ports than its own.
+const (
+	scanPace   = 5 * time.Second // looking disturbs what else is plugged in
+	scanRounds = 3               // in vain, before another modem at a port without a configured IMEI is taken on
+)
+
+// finder knows which modem belongs here. It belongs to the modem's loop.
+type finder struct {
+	learned string    // IMEI of the modem that was here first, where none is configured
+	strange string    // the port at which another modem was found
+	scanned time.Time // when the other ports were looked at last
+	rounds  int       // of that in vain
+}
+
+// find opens the port on which the modem is: Device, unless another modem was found there or nothing is; then whatever
+// port has the wanted IMEI. Two modems whose device names were swapped thus go on as themselves.
+func (m *Modem) find(ctx context.Context) (io.ReadWriteCloser, string, error) {
+	absent := fmt.Errorf("no port has a modem with IMEI …%s: %w", tail(m.wanted()), ErrAbsent)
+	if m.cfg.Device != "" && m.finder.strange != m.cfg.Device {
 		p, err := openPort(m.cfg.Device, m.cfg.Baud)
-		if err == nil || m.wanted() == "" {
-			return p, m.cfg.Device, err
+		if err == nil {
+			return p, m.cfg.Device, nil
 		}
-		first = err
+		absent = err
 	}
-	m.ladder.strange = ""
+	if m.wanted() == "" || time.Since(m.finder.scanned) < scanPace {
+		return nil, "", absent
+	}
+	p, device := m.scan(ctx)
+	m.finder.scanned = time.Now()
+	if p != nil {
+		return p, device, nil
+	}
+	if m.finder.strange != "" {
+		m.finder.rounds++
+	}
+	m.finder.strange = "" // perhaps it has been put right
+	if m.finder.rounds >= scanRounds && m.cfg.IMEI == "" {
+		m.log.Warn("the modem that was here is nowhere; whichever comes to its port is taken on")
+		m.finder = finder{}
+	}
+	return nil, "", absent
+}
+
+// scan asks every free port for its IMEI.
+func (m *Modem) scan(ctx context.Context) (io.ReadWriteCloser, string) {
 	for _, device := range m.cfg.Candidates() {
-		if ctx.Err() != nil {
-			return nil, "", ctx.Err()
+		if ctx.Err() != nil || device == m.finder.strange {
+			continue
 		}
 		p, err := openPort(device, m.cfg.Baud)
 		if err != nil {
@@ -52,25 +88,22 @@ func (m *Modem) find(ctx context.Context) (*port, string, error) {
 		if !sameIMEI(imeiAt(p, m.cfg, m.classes), m.wanted()) {
 			continue
 		}
-		if p, err = openPort(device, m.cfg.Baud); err == nil {
-			return p, device, nil
+		if p, err := openPort(device, m.cfg.Baud); err == nil {
+			return p, device
 		}
 	}
-	if first == nil {
-		first = fmt.Errorf("no port has a modem with IMEI …%s: %w", tail(m.wanted()), ErrAbsent)
-	}
-	return nil, "", first
+	return nil, ""
 }
 
 func tail(s string) string { return s[max(0, len(s)-4):] }
 
 // wanted is the IMEI that this modem must have; empty: any.
-func (m *Modem) wanted() string { return m.cfg.IMEI }
+func (m *Modem) wanted() string { return cmp.Or(m.cfg.IMEI, m.finder.learned) }
 
 // imeiAt asks a port who is there, quickly, and closes it.
 func imeiAt(p *port, cfg Config, classes classTable) string {
 	l := newLine(p, cfg, classes)
-	defer l.close()
+	defer func() { _ = l.close() }() // what matters is what was learned
 	l.at.Escape('\r', '\n')
 	l.drain()
 	for range 2 {
@@ -86,14 +119,17 @@ func imeiAt(p *port, cfg Config, classes classTable) string {
 	return ""
 }
 
-// checkIMEI ends a session with the wrong modem.
+// checkIMEI ends a session with the wrong modem, and learns who the first one is. A modem that tells no IMEI is taken
+// where none is asked for by the configuration.
 func (s *session) checkIMEI() error {
-	want := s.m.wanted()
-	if want == "" || sameIMEI(want, s.caps.imei) {
+	want, is := s.m.wanted(), s.caps.imei
+	if want == "" || is == "" && s.m.cfg.IMEI == "" || sameIMEI(want, is) {
+		s.m.finder.learned = cmp.Or(is, s.m.finder.learned)
+		s.m.finder.strange, s.m.finder.rounds = "", 0
 		return nil
 	}
-	s.m.ladder.strange = s.m.Status().Device
-	return fmt.Errorf("%w: IMEI …%s, want …%s; it is looked for on the other ports", errWrongModem, tail(s.caps.imei), tail(want))
+	s.m.finder.strange = s.m.Status().Device
+	return fmt.Errorf("%w: IMEI …%s, want …%s; it is looked for on the other ports", errWrongModem, tail(is), tail(want))
 }
 
 // sameIMEI compares without the check digit, which some modems leave out or replace by a software version.

@@ -30,7 +30,8 @@ type Modem struct {
 	log     *slog.Logger
 	metrics *metrics
 	classes classTable
-	ladder  *ladder
+	ladder  *ladder      // of the loop
+	finder  finder       // of the loop
 	turned  atomic.Int64 // when the loop last came round, in Unix nanoseconds
 
 	// mu guards what follows.

@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -210,4 +211,21 @@ func openFiles(t *testing.T) []os.DirEntry {
 		t.Skip(err)
 	}
 	return list
+}
+
+// holdOpen starts another process that has the device open, and returns its id.
+func holdOpen(t *testing.T, device string) int {
+	t.Helper()
+	f, err := os.OpenFile(device, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.Command("sleep", "60")
+	cmd.Stdin = f
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return cmd.Process.Pid
 }

@@ -25,7 +25,6 @@ type ladder struct {
 	vain    int       // openings in a row that led nowhere
 	present time.Time // since when the port has been there
 	rest    map[string]*resting
-	strange string // a port at which another modem was found
 }
 
 // resting keeps two resets of one kind apart.
