@@ -115,7 +115,7 @@ func (s *Server) OpenAPI() *huma.OpenAPI { return s.api.OpenAPI() }
 func (s *Server) routes() {
 	s.router = mux.NewRouter().SkipClean(true)
 	s.api = newHuma(s.router, s.cfg.Version)
-	s.api.UseMiddleware(s.admission, s.body, s.idempotent)
+	s.api.UseMiddleware(s.admission, s.body, s.idempotent, s.compat)
 	s.accountCalls()
 	s.challengeCalls()
 	s.messageCalls()

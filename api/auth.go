@@ -129,11 +129,11 @@ func (s *Server) byKey(r *http.Request, auth []string, source netip.Addr) (princ
 		}
 		return principal{}, p
 	}
-	scheme, token, _ := strings.Cut(auth[0], " ")
-	if len(auth) > 1 || !strings.EqualFold(scheme, "Bearer") {
+	token, ok := bearerOf(r, auth[0])
+	if len(auth) > 1 || !ok {
 		return refuse("unknown_key", problem(codeUnauthenticated, "send one header Authorization: Bearer <key>"))
 	}
-	key, err := s.keys.Authenticate(r.Context(), s.now(), strings.TrimSpace(token), source)
+	key, err := s.keys.Authenticate(r.Context(), s.now(), token, source)
 	switch err {
 	case nil:
 		return key, nil

@@ -134,7 +134,7 @@ func (s KeySpec) check(now time.Time) error {
 			return problem(codeInvalidRequest, "a scope is one of "+scopeNames(Scopes())+", each at most once")
 		}
 	}
-	return nil
+	return checkProfile(s)
 }
 
 // save writes a key and the index of its hashes.

@@ -110,6 +110,10 @@ func (k *kit) do(method, target, token, body string, header ...string) reply {
 			r.Header.Set(name, value)
 		}
 	}
+	return k.answer(r)
+}
+
+func (k *kit) answer(r *http.Request) reply {
 	w := httptest.NewRecorder()
 	k.Handler().ServeHTTP(w, r)
 	return reply{w.Result(), w.Body.Bytes()}

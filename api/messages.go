@@ -31,7 +31,7 @@ type Page struct {
 
 func (s *Server) messageCalls() {
 	may := []Scope{ScopeMessages}
-	register(s, call{id: "send-message", method: http.MethodPost, path: "/v1/messages", tag: "messages", may: may, status: http.StatusAccepted, once: true,
+	register(s, call{id: sendMessageID, method: http.MethodPost, path: "/v1/messages", tag: "messages", may: may, status: http.StatusAccepted, once: true,
 		summary: "Send a text", about: "For texts that are made elsewhere, such as an identity provider's own codes. A key with a profile may use that system's own form (see the how-to pages).",
 		codes:   []string{"country-not-allowed", "number-not-allowed", "invalid-phone", "no-capacity", "no-modem", "storage-low"},
 		example: map[string]any{"to": "+447700900123", "text": "Your parcel is at the desk."}, answer: exampleMessage()}, s.sendMessage)
@@ -49,19 +49,33 @@ func (s *Server) messageCalls() {
 
 func (s *Server) sendMessage(ctx context.Context, in *struct{ Body wire.SendMessage }) (*answer[wire.Message], error) {
 	now := s.now()
-	draft, err := s.draft(now, in.Body)
-	if err != nil {
-		return nil, err
+	var drafts []gateway.Draft
+	for _, to := range append([]wire.Secret{in.Body.To}, infoOf(ctx).others...) {
+		one := in.Body
+		one.To = to
+		d, err := s.draft(now, one)
+		if err != nil {
+			return nil, err
+		}
+		drafts = append(drafts, d)
 	}
-	var m gateway.Message
-	err = s.cfg.KV.Update(ctx, func(tx store.Txn) (err error) {
-		m, err = s.cfg.Gateway.Enqueue(tx, now, draft)
-		return err
+	var first gateway.Message
+	err := s.cfg.KV.Update(ctx, func(tx store.Txn) error {
+		for i, d := range drafts {
+			m, err := s.cfg.Gateway.Enqueue(tx, now, d)
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				first = m
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &answer[wire.Message]{messageOf(m)}, nil
+	return &answer[wire.Message]{messageOf(first)}, nil
 }
 
 // draft checks a text and makes a message of it. A text with priority high goes before other texts, in the lane of

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"otpost/api/wire"
 	"otpost/otp"
 )
 
@@ -19,6 +20,8 @@ type requestInfo struct {
 	route string    // the route's template; "unmatched" for none
 	who   principal // empty until admitted
 	body  []byte    // once read
+
+	others []wire.Secret // who else gets the text, by a key's profile
 }
 
 type requestKey struct{}
