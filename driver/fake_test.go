@@ -26,8 +26,9 @@ type fake struct {
 	submit   func(n int, pdu string) any // string, or []chunk; called with mu held
 	pdus     []string
 	inEditor bool
-	echo     bool     // says back what it is told
-	expected []string // what a transcript wants to hear next, and answers itself
+	slow     map[string]time.Duration // how long commands with such a beginning take
+	echo     bool                     // says back what it is told
+	expected []string                 // what a transcript wants to hear next, and answers itself
 	heard    chan string
 	opens    int
 	conn     net.Conn
@@ -183,6 +184,11 @@ func (f *fake) command(line string) any {
 	}
 	if raw, ok := strings.CutPrefix(answer, "\x00"); ok {
 		return raw
+	}
+	for prefix, d := range f.slow {
+		if strings.HasPrefix(cmd, prefix) {
+			return []chunk{{d, "\r\n" + answer + "\r\n"}}
+		}
 	}
 	return "\r\n" + answer + "\r\n"
 }

@@ -201,7 +201,7 @@ func parseRegister(c call, s string) (call, string, bool) {
 			digits++
 		}
 		c.op, c.args = opSet, []arg{{text: s[1:digits]}}
-		return c, s[digits:], true
+		return c, s[digits:], digits > 1
 	}
 	return c, "", false
 }

@@ -1,0 +1,182 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"otpost/driver/sim"
+)
+
+// inNetwork runs f in virtual time with a driver on a simulated modem that is ready.
+func inNetwork(t *testing.T, c sim.Config, f func(t *testing.T, m *Modem, n *sim.Network, s *sim.Modem, h *recorder)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c.NoPTY, c.Network = true, sim.NewNetwork(sim.NetworkConfig{NoMagic: true})
+		s, err := sim.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		t.Cleanup(func() { cancel(); running.Wait(); _ = s.Close() })
+		h := &recorder{}
+		m := onPipe(ctx, t, s, h, &running, nil)
+		ready(t, m)
+		f(t, m, c.Network, s, h)
+	})
+}
+
+func (r *recorder) refuseWith(err error) { r.mu.Lock(); r.refuse = err; r.mu.Unlock() }
+
+// What the handler does not take stays in the modem, over restarts of it, and comes again, whole.
+func TestInboundNotTaken(t *testing.T) {
+	inNetwork(t, sim.Config{}, func(t *testing.T, m *Modem, n *sim.Network, s *sim.Modem, h *recorder) {
+		h.refuseWith(errors.New("store is low"))
+		long := strings.Repeat("a text of several parts; ", 12)
+		for _, text := range []string{"short", long} {
+			if err := n.Text("+447700900555", s.Number(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		if used := m.Status().StorageUsed; used != 3 {
+			t.Errorf("%d stored while nobody takes them, want 3", used)
+		}
+		if err := m.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		h.refuseWith(nil)
+		until(t, 5*time.Minute, "both texts", func() bool { _, texts := h.got(); return len(texts) >= 2 })
+		time.Sleep(5 * time.Minute)
+		_, texts := h.got()
+		var got []string
+		for _, x := range texts {
+			got = append(got, x.Text)
+		}
+		if diff := cmp.Diff([]string{"short", long}, got); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+		if used := m.Status().StorageUsed; used != 0 {
+			t.Errorf("%d still stored", used)
+		}
+	})
+}
+
+// Reports that the handler does not take yet are offered again, in order, and none is lost.
+func TestReportNotTaken(t *testing.T) {
+	inNetwork(t, sim.Config{ReportDelay: time.Second}, func(t *testing.T, m *Modem, n *sim.Network, s *sim.Modem, h *recorder) {
+		h.refuseWith(errors.New("not matched yet"))
+		var want []uint8
+		for i := range 20 {
+			r := m.Send(t.Context(), Submit{To: "+447700900123", Text: fmt.Sprint("message ", i)})
+			want = append(want, r.References...)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Second)
+		h.refuseWith(nil)
+		time.Sleep(time.Minute)
+		var got []uint8
+		reports, _ := h.got()
+		for _, r := range reports {
+			got = append(got, r.Reference)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	})
+}
+
+// A storage that is full when we come is emptied, and texts that wait in the network come in.
+func TestFullStorageIsEmptied(t *testing.T) {
+	inNetwork(t, sim.Config{}, func(t *testing.T, m *Modem, n *sim.Network, s *sim.Modem, h *recorder) {
+		for i := range 60 { // three times what it holds
+			if err := n.Text("+447700900555", s.Number(), fmt.Sprint("text ", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, 20*time.Minute, "all texts", func() bool { _, texts := h.got(); return len(texts) >= 60 })
+		time.Sleep(3 * time.Minute)
+		_, texts := h.got()
+		seen := map[string]int{}
+		for _, x := range texts {
+			seen[x.Text]++
+		}
+		if len(seen) != 60 || m.Status().StorageUsed != 0 {
+			t.Errorf("%d different texts, %d stored", len(seen), m.Status().StorageUsed)
+		}
+	})
+}
+
+// A code waits for one command of housekeeping at the most, however much of it there is.
+func TestHousekeepingIsPreempted(t *testing.T) {
+	bubble(t, func(fk *fake, c *Config) {
+		var list strings.Builder
+		for i := range 30 {
+			fmt.Fprintf(&list, "+CMGL: %d,0,,24\r\n00040C91447700905555000062111141302100%02X05E8329BFD06\r\n", i, 0)
+		}
+		fk.answers["+CPMS?"] = "+CPMS: \"SM\",30,30,\"SM\",30,30,\"SM\",30,30\r\n\r\nOK"
+		fk.answers["+CMGL=4"] = list.String() + "\r\nOK"
+		fk.slow = map[string]time.Duration{"+CMGD=": 400 * time.Millisecond}
+	}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+		ready(t, m)
+		until(t, time.Minute, "deleting", func() bool { return fk.count("+CMGD=0") > 0 })
+		for range 5 {
+			start := time.Now()
+			if r := m.Send(t.Context(), hello); r.Outcome != Accepted {
+				t.Fatalf("%+v", r)
+			}
+			if took := time.Since(start); took > 450*time.Millisecond {
+				t.Errorf("a message waited %v", took)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if fk.count("+CMGD=29") > 0 {
+			t.Error("housekeeping was over before the messages: nothing was pre-empted")
+		}
+		until(t, time.Minute, "all deleted", func() bool { return fk.count("+CMGD=29") > 0 })
+	})
+}
+
+func TestJoiner(t *testing.T) {
+	part := func(ref, total, seq int, from, text string) string {
+		return deliverPDU(t, from, text, ref, total, seq)
+	}
+	add := func(j joiner, at int, pdu string, now time.Time) (joined, bool) {
+		t.Helper()
+		in, err := decode(pdu)
+		if err != nil || in.deliver == nil {
+			t.Fatalf("%s: %v", pdu, err)
+		}
+		return j.add(slot{"SM", at}, in.deliver, now)
+	}
+	now := time.Unix(0, 0)
+	j := newJoiner()
+	if _, ok := add(j, 1, part(7, 2, 2, "447700900555", " world"), now); ok {
+		t.Error("half a text is whole")
+	}
+	if _, ok := add(j, 2, part(7, 2, 1, "447700900556", "another's "), now); ok {
+		t.Error("parts of two senders are joined")
+	}
+	if _, ok := add(j, 1, part(7, 2, 2, "447700900555", " world"), now); ok {
+		t.Error("one part twice is whole")
+	}
+	whole, ok := add(j, 3, part(7, 2, 1, "447700900555", "hello"), now)
+	if !ok || whole.text != "hello world" || !cmp.Equal(whole.slots, []slot{{"SM", 1}, {"SM", 3}}, cmp.AllowUnexported(slot{})) {
+		t.Errorf("joined: %+v, %v", whole, ok)
+	}
+	var late []string
+	j.expire(now.Add(joinLimit-time.Second), false, func(w joined) { late = append(late, w.text) })
+	j.expire(now.Add(joinLimit+time.Second), false, func(w joined) { late = append(late, w.text) })
+	if diff := cmp.Diff([]string{"another's […]"}, late); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
