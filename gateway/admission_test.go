@@ -242,3 +242,30 @@ func TestParts(t *testing.T) {
 		}
 	}
 }
+
+func TestDrain(t *testing.T) {
+	const s, h = time.Second, time.Hour
+	tests := []struct {
+		name    string
+		servers []server
+		parts   int
+		want    time.Duration
+	}{
+		{"one", []server{{each: 6 * s, left: unlimited}}, 10, 60 * s},
+		{"two alike", []server{{each: 6 * s, left: unlimited}, {each: 6 * s, left: unlimited}}, 10, 30 * s},
+		{"one of them busy", []server{{each: 6 * s, left: unlimited, delay: 30 * s}, {each: 6 * s, left: unlimited}}, 10, 45 * s},
+		{"one of them busy for longer", []server{{each: 6 * s, left: unlimited, delay: 90 * s}, {each: 6 * s, left: unlimited}}, 10, 60 * s},
+		{"one without quota", []server{{each: s, renew: h, quota: 5}, {each: 6 * s, left: unlimited}}, 10, 60 * s},
+		{"one with a little quota", []server{{each: s, left: 4, renew: h, quota: 5}, {each: 6 * s, left: unlimited}}, 10, 36 * s},
+		{"over midnight", []server{{each: s, left: 4, renew: 2 * h, quota: 10}}, 10, 2*h + 6*s},
+		{"over two midnights", []server{{each: s, left: 4, renew: 2 * h, quota: 10}}, 17, 26*h + 3*s},
+		{"never", []server{{each: s, left: 4, renew: 2 * h}}, 10, never},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := drain(tt.servers, tt.parts).Round(time.Millisecond); got != tt.want {
+				t.Errorf("drain = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -14,15 +14,17 @@ var laneShare = [Lanes]int{LaneWithdrawal: 100, LaneLogin: 85, LaneEnrol: 70, La
 
 const (
 	retryUnknown = 30 * time.Second // nothing measured says when a modem will be back
-	maxRetry     = time.Hour
+	maxRetry     = 24 * time.Hour
+	never        = 1000 * time.Hour
 )
 
 // A server is one modem as admission sees it: from when on, how fast, and how much it can still send.
 type server struct {
 	delay time.Duration
 	each  time.Duration
-	left  int       // parts its quotas allow
-	renew time.Time // when the quotas begin anew
+	left  int           // parts its quotas allow
+	renew time.Duration // until they begin anew
+	quota int           // parts that they allow then
 }
 
 // admit refuses a message that could not arrive in time, or would make others late that were promised to. Else it
@@ -69,11 +71,7 @@ func (g *Gateway) capacity(now time.Time, d *Draft, parts int) (place, *Capacity
 	}
 	mask := g.mask(d.To)
 	ahead := g.ahead(d.Lane, mask)
-	finish, renew := drain(servers, ahead+parts)
-	if !renew.IsZero() {
-		return place{}, &CapacityError{RetryAfter: clamp(renew.Sub(now))}
-	}
-	before, _ := drain(servers, ahead)
+	finish, before := drain(servers, ahead+parts), drain(servers, ahead)
 	p := place{spare: life - finish, work: finish - before}
 	late := finish - life*time.Duration(laneShare[d.Lane])/100
 	if d.Lane != LaneText {
@@ -100,7 +98,7 @@ func (g *Gateway) promise(e *entry, now time.Time, to string) {
 		return
 	}
 	if servers, _ := g.servers(now, to, Lane(e.lane)); len(servers) > 0 {
-		finish, _ := drain(servers, g.ahead(Lane(e.lane), e.key.mask))
+		finish := drain(servers, g.ahead(Lane(e.lane), e.key.mask))
 		g.queue.promise(e, time.UnixMilli(e.notAfter).Sub(now)-finish)
 	}
 }
@@ -117,7 +115,7 @@ func (g *Gateway) servers(now time.Time, to string, lane Lane) ([]server, time.D
 	for _, m := range g.modems {
 		switch {
 		case !m.carries(to):
-		case g.up(m, now):
+		case g.healthy(m, now):
 			servers = append(servers, g.server(m, now, lane))
 		case g.hopeful(m, now), lane == LaneText: // a text has time
 			hope = retryUnknown
@@ -129,7 +127,14 @@ func (g *Gateway) servers(now time.Time, to string, lane Lane) ([]server, time.D
 func (g *Gateway) server(m *modemState, now time.Time, lane Lane) server {
 	s, l := g.simOf(m, now), m.limits()
 	v := server{each: m.pace}
-	v.left, v.renew = s.quotaLeft(now, g.cfg.Location, l)
+	left, renew := s.quotaLeft(now, g.cfg.Location, l)
+	if v.left = left; !renew.IsZero() {
+		v.renew, v.quota = renew.Sub(now), min(orUnlimited(l.day), orUnlimited(l.month))
+	}
+	if lane == LaneText {
+		share := min(orUnlimited(l.day), orUnlimited(l.month)) / textShare
+		v.left, v.quota = max(0, v.left-share), max(0, v.quota-share)
+	}
 	if m.current != nil {
 		v.delay = max(0, m.pace*time.Duration(max(1, m.parts))-now.Sub(m.began))
 	}
@@ -150,20 +155,51 @@ func (g *Gateway) server(m *modemState, now time.Time, lane Lane) server {
 	return v
 }
 
-// drain returns when the servers together will have sent so many parts, or, if their quotas do not allow that many, when
-// the first of these begins anew.
-func drain(servers []server, parts int) (time.Duration, time.Time) {
-	total := 0
-	var renew time.Time
+func orUnlimited(limit int) int {
+	if limit == 0 {
+		return unlimited
+	}
+	return limit
+}
+
+// drain returns when the servers together will have sent so many parts. What their quotas do not allow today waits for
+// them to begin anew, as often as it takes.
+func drain(servers []server, parts int) time.Duration {
+	total, quota := 0, 0
+	var renew time.Duration
 	for _, s := range servers {
-		total += min(s.left, unlimited)
-		if !s.renew.IsZero() && (renew.IsZero() || s.renew.Before(renew)) {
+		total, quota = min(total+s.left, unlimited), min(quota+s.quota, unlimited)
+		if s.renew > 0 && (renew == 0 || s.renew < renew) {
 			renew = s.renew
 		}
 	}
-	if total < parts && !renew.IsZero() {
-		return 0, renew
+	if parts <= total {
+		return spend(servers, parts)
 	}
+	if quota == 0 {
+		return never
+	}
+	rounds := (parts - total - 1) / quota
+	rest := parts - total - rounds*quota
+	return min(never, renew+time.Duration(min(rounds, 1000))*24*time.Hour+pour(servers, rest))
+}
+
+// spend is pour within what the quotas still allow: a server that has used its own up leaves the rest to the others.
+func spend(servers []server, parts int) time.Duration {
+	servers = slices.Clone(servers)
+	for {
+		finish := pour(servers, parts)
+		i := slices.IndexFunc(servers, func(s server) bool { return finish > s.delay+s.each*time.Duration(s.left) && s.left < parts })
+		if i < 0 || len(servers) == 1 {
+			return finish
+		}
+		parts -= servers[i].left
+		servers = slices.Delete(servers, i, i+1)
+	}
+}
+
+// pour returns when the servers will have sent so many parts, quotas aside.
+func pour(servers []server, parts int) time.Duration {
 	slices.SortFunc(servers, func(a, b server) int { return cmp.Compare(a.delay, b.delay) })
 	// Each server adds its rate from its delay on; find the instant by which the work is done.
 	rate, base, finish := 0.0, 0.0, 0.0 // parts a second, sum of rate*delay
@@ -175,5 +211,5 @@ func drain(servers []server, parts int) (time.Duration, time.Time) {
 			break
 		}
 	}
-	return time.Duration(finish * float64(time.Second)), time.Time{}
+	return time.Duration(min(finish, never.Seconds()) * float64(time.Second))
 }

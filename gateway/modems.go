@@ -103,15 +103,20 @@ func (m *modemState) simID() string {
 
 // up says whether the modem can be given something, now or when it is done with what it has.
 func (g *Gateway) up(m *modemState, now time.Time) bool {
+	if !g.healthy(m, now) {
+		return false
+	}
+	left, _ := g.simOf(m, now).quotaLeft(now, g.cfg.Location, m.limits())
+	return left > 0
+}
+
+// healthy says whether nothing but a quota keeps the modem from sending.
+func (g *Gateway) healthy(m *modemState, now time.Time) bool {
 	if m.paused || m.status.State != driver.StateReady || m.overdue || m.restUntil.After(now) || g.hanging(m, now) {
 		return false
 	}
 	s := g.simOf(m, now)
-	if s == nil || s.blockedUntil().After(now) {
-		return false
-	}
-	left, _ := s.quotaLeft(now, g.cfg.Location, m.limits())
-	return left > 0
+	return s != nil && !s.blockedUntil().After(now)
 }
 
 func (g *Gateway) hanging(m *modemState, now time.Time) bool {
