@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,6 +50,12 @@ func (m *modem) Send(ctx context.Context, s driver.Submit) driver.Result {
 	return driver.Result{
 		Outcome: driver.Accepted, References: []uint8{uint8(len(m.texts))}, Taken: 1, Parts: 1, ICCID: "8944", Submitted: time.Now(), Done: time.Now(),
 	}
+}
+
+func (m *modem) sent() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.texts)
 }
 
 func (m *modem) last() string {
@@ -145,8 +152,8 @@ func TestCodesGoThroughTheRealQueue(t *testing.T) {
 		_, err = s.rules.Resend(ctx, time.Now(), caller, v.ID)
 		s.must(err)
 		time.Sleep(10 * time.Second)
-		if s.code() != first || len(s.modem.texts) != 3 {
-			t.Errorf("resent %q as the %d. text, first %q", s.code(), len(s.modem.texts), first)
+		if s.code() != first || len(s.modem.sent()) != 3 {
+			t.Errorf("resent %q as the %d. text, first %q", s.code(), len(s.modem.sent()), first)
 		}
 		v, err = s.rules.Verify(ctx, time.Now(), caller, v.ID, otp.VerifyRequest{Code: s.code()})
 		s.must(err)
@@ -202,12 +209,12 @@ func TestWhatEndsInTheQueueIsNotSent(t *testing.T) {
 				}
 				v, err := s.rules.Create(ctx, time.Now(), caller, otp.CreateRequest{Account: account, Purpose: otp.Login})
 				s.must(err)
-				sent := len(s.modem.texts)
+				before := len(s.modem.sent())
 				end(s, v.ID)
 				close(s.modem.hold)
 				time.Sleep(10 * time.Minute)
-				if n := len(s.modem.texts); n > sent+1 {
-					t.Errorf("%d texts more than the one that the modem held: %q", n-sent-1, s.modem.texts[sent:])
+				if more := s.modem.sent()[before:]; len(more) > 1 {
+					t.Errorf("%d texts more than the one that the modem held: %q", len(more)-1, more)
 				}
 			})
 		})

@@ -220,7 +220,6 @@ func (b *bench) events() (types []string) {
 type fakeOutbox struct {
 	mu     sync.Mutex
 	refuse error // what Enqueue answers
-	taken  int   // messages that left the queue before their cancelling
 }
 
 var _ Outbox = (*fakeOutbox)(nil)

@@ -101,11 +101,12 @@ func TestInvariant1_CodeIsBoundToEveryField(t *testing.T) {
 	if fields := unbound(derive); fields != nil {
 		t.Errorf("the code does not depend on %v", fields)
 	}
-	if derive(codeInput{Account: "a"}) != derive(codeInput{Account: "a"}) {
+	first := derive(codeInput{Account: "a"})
+	if again := derive(codeInput{Account: "a"}); again != first {
 		t.Error("the same input gives another code")
 	}
 	other := append([]byte{1}, key[1:]...)
-	if deriveCode(other, codeInput{Account: "a"}, maxDigits) == derive(codeInput{Account: "a"}) {
+	if deriveCode(other, codeInput{Account: "a"}, maxDigits) == first {
 		t.Error("another key gives the same code")
 	}
 	mutants := map[string]func(codeInput) string{
@@ -198,12 +199,12 @@ func TestInvariant2_NoSendBuysAGuess(t *testing.T) {
 			b.must(err)
 			return v
 		}},
-		{"new challenge", func(b *bench, v ChallengeView) ChallengeView {
+		{"new challenge", func(b *bench, _ ChallengeView) ChallengeView {
 			v, err := b.create(alice, Login)
 			b.must(err)
 			return v
 		}},
-		{"other purpose", func(b *bench, v ChallengeView) ChallengeView {
+		{"other purpose", func(b *bench, _ ChallengeView) ChallengeView {
 			v, err := b.create(alice, Withdrawal)
 			b.must(err)
 			return v
@@ -220,13 +221,13 @@ func TestInvariant2_NoSendBuysAGuess(t *testing.T) {
 			b.must(err)
 			return v
 		}},
-		{"expired and new", func(b *bench, v ChallengeView) ChallengeView {
+		{"expired and new", func(b *bench, _ ChallengeView) ChallengeView {
 			b.pass(time.Hour)
 			v, err := b.create(alice, Login)
 			b.must(err)
 			return v
 		}},
-		{"erased and new", func(b *bench, v ChallengeView) ChallengeView {
+		{"erased and new", func(b *bench, _ ChallengeView) ChallengeView {
 			b.must(b.Erase(context.Background(), b.now, portal, alice))
 			b.setPIN(alice)
 			v, err := b.askEnable(alice, mobile)

@@ -146,11 +146,11 @@ func TestBreaker(t *testing.T) {
 		}
 		for rest := firstRest; rest <= maxRest; rest *= 2 { // 5 s, 10 s, … each ended by one question
 			before := asked.Load()
-			time.Sleep(rest - 1)
+			time.Sleep(rest - time.Nanosecond)
 			if err := check(); !errors.Is(err, ErrOpen) {
 				t.Fatalf("after %v less an instant: %v", rest, err)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if err := check(); errors.Is(err, ErrOpen) || asked.Load() != before+1 {
 				t.Fatalf("after %v: %v, asked %d times", rest, err, asked.Load()-before)
 			}
