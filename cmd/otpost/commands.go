@@ -31,6 +31,10 @@ type commands struct {
 	Inbox     inboxCmd     `cmd:"" help:"Texts that came in."`
 	Modem     modemCmd     `cmd:"" help:"Modems: those of the daemon, and those on this machine's ports."`
 	Events    eventsCmd    `cmd:"" help:"What happened, and what happens."`
+	Limits    limitsCmd    `cmd:"" help:"What the limits refuse."`
+	Audit     auditCmd     `cmd:"" help:"The audit trail."`
+	Backup    backupCmd    `cmd:"" help:"Back up the running daemon's store, encrypted."`
+	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder, or check one."`
 	Bench     benchCmd     `cmd:"" help:"Measure this machine: sends, verifies, modem line use, memory."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`
 }
