@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/dgraph-io/badger/v4"
 
 	"otpost/gateway/store"
@@ -134,4 +136,44 @@ func BenchmarkView(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkBackup writes, and reads back into an empty store, 20,000 records of 300 bytes.
+func BenchmarkBackup(b *testing.B) {
+	const n = 20_000
+	kv := open(b, b.TempDir(), ring(b))
+	for i := 0; i < n; i += 1000 {
+		err := kv.Update(b.Context(), func(tx store.Txn) error {
+			for j := range 1000 {
+				if err := tx.Set(names(0, i+j)[0], value(), time.Time{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wrote, read time.Duration
+	for b.Loop() {
+		var file bytes.Buffer
+		start := time.Now()
+		if _, err := store.Backup(b.Context(), kv, &file, id.Recipient()); err != nil {
+			b.Fatal(err)
+		}
+		wrote += time.Since(start)
+		start = time.Now()
+		cfg := store.BadgerConfig{Dir: filepath.Join(b.TempDir(), "new"), Keys: ring(b)}
+		if _, err := store.RestoreBadger(b.Context(), bytes.NewReader(file.Bytes()), cfg, id); err != nil {
+			b.Fatal(err)
+		}
+		read += time.Since(start)
+	}
+	b.ReportMetric(float64(n*b.N)/wrote.Seconds(), "written/s")
+	b.ReportMetric(float64(n*b.N)/read.Seconds(), "restored/s")
 }

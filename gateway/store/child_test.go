@@ -99,7 +99,7 @@ func childWrite(ctx context.Context, b *Badger, w int) {
 			was = err.Error()
 			fmt.Printf("err %s\n", was)
 		case errors.Is(err, ErrFull):
-			time.Sleep(time.Millisecond) // a child of its own: no bubble here, and the disk is real
+			<-time.After(time.Millisecond) // try again
 		case errors.Is(err, ErrUnknown):
 			return
 		}

@@ -355,7 +355,7 @@ func TestSpace(t *testing.T) {
 		low  bool
 		err  error
 	}{{8 << 20, false, nil}, {8<<20 - 1, true, nil}, {2 << 20, true, nil}, {2<<20 - 1, true, ErrFull}, {0, true, ErrFull}, {2 << 20, true, nil},
-		{9 << 20, false, nil}} {
+		{8<<20 + 1, true, nil}, {9 << 20, false, nil}, {8 << 20, false, nil}} {
 		d.free = step.free
 		if err := write(); err != step.err || b.Low() != step.low {
 			t.Errorf("with %d bytes free: %v, low %v; want %v, %v", step.free, err, b.Low(), step.err, step.low)

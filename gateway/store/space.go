@@ -171,7 +171,11 @@ func (b *Badger) watchSpace() (free, soon int64) {
 		b.log.Warn("free space unknown", "error", err)
 		return b.space.floor(), b.space.floor() // go on, with care
 	}
-	low := free < b.space.reserve
+	reserve := b.space.reserve
+	if b.Low() {
+		reserve += reserve / 20 // so that it does not flutter
+	}
+	low := free < reserve
 	if b.low.Swap(low) != low {
 		b.log.Warn("free space crossed the reserve", "low", low, "free_bytes", free, "reserve_bytes", b.space.reserve)
 	}
