@@ -110,8 +110,8 @@ func TestFullStorageIsEmptied(t *testing.T) {
 		for _, x := range texts {
 			seen[x.Text]++
 		}
-		if len(seen) != 60 || m.Status().StorageUsed != 0 {
-			t.Errorf("%d different texts, %d stored", len(seen), m.Status().StorageUsed)
+		if len(texts) != 60 || len(seen) != 60 || m.Status().StorageUsed != 0 {
+			t.Errorf("%d texts, %d different, %d stored", len(texts), len(seen), m.Status().StorageUsed)
 		}
 	})
 }

@@ -47,7 +47,9 @@ type session struct {
 	caps   capabilities
 	store  storage
 	joiner joiner
-	debts  []Report // reports that the handler did not take yet
+	slots  map[slot]string // what was read there last; secret
+	doomed map[slot]string // what was taken and is to be deleted
+	debts  []Report        // reports that the handler did not take yet
 	ussd   *ussdWait
 	faults int // refusals of class modem in a row
 	ready  bool
@@ -73,6 +75,7 @@ func newSession(m *Modem, p io.ReadWriteCloser) *session {
 		m: m, l: newLine(p, m.cfg, m.classes),
 		sends: make(chan sendRequest), calls: make(chan call), over: make(chan struct{}),
 		lazy: map[string]time.Time{}, began: time.Now(), joiner: newJoiner(),
+		slots: map[slot]string{}, doomed: map[slot]string{},
 	}
 }
 

@@ -214,6 +214,11 @@ func ignoreCause(err error) error {
 // stored takes a PDU out of storage. It is deleted once the handler has it; what cannot be read is kept until room runs
 // short (quirk Q35: never delete what was not understood).
 func (s *session) stored(ctx context.Context, at slot, pdu string) {
+	if s.doomed[at] == pdu {
+		s.delete(at) // taken already; an indication and a sweep may both find it before it is gone
+		return
+	}
+	s.slots[at] = pdu
 	in, err := decode(pdu)
 	switch {
 	case err != nil:
@@ -234,11 +239,16 @@ func (s *session) delete(at slot) {
 	if !at.stored() {
 		return
 	}
+	s.doomed[at] = s.slots[at]
 	s.soon(task{"delete" + at.mem + strconv.Itoa(at.index), func(context.Context) error {
 		if err := s.selectMemory(at.mem); err != nil {
 			return ignoreCause(err)
 		}
 		_, err := s.l.command("+CMGD="+strconv.Itoa(at.index), commandTime)
+		if err == nil {
+			delete(s.doomed, at)
+			delete(s.slots, at)
+		}
 		return err
 	}})
 }
