@@ -27,6 +27,15 @@ func plain(s string) bool {
 	})
 }
 
+func contains(s string, all ...string) bool {
+	for _, part := range all {
+		if !strings.Contains(s, part) {
+			return false
+		}
+	}
+	return true
+}
+
 // TestHostileInput puts every string into every field. It is refused by a typed error and nothing is queued, or it is
 // taken and the text that comes of it is plain. Nobody else's state changes.
 func TestHostileInput(t *testing.T) {

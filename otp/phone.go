@@ -29,11 +29,18 @@ func (p Policy) parsePhone(s string) (phone, error) {
 		return phone{}, err
 	}
 	e164 := phonenumbers.Format(n, phonenumbers.E164)
-	if !e164Pattern.MatchString(e164) || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
+	if !e164Pattern.MatchString(e164) || !stable(e164) || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
 		return phone{}, refuse(InvalidPhone, "no such number can exist in its country's numbering plan")
 	}
 	ph := phone{E164: e164, Country: country(n, e164), Prefix: destination(n, e164)}
 	return ph, p.allowed(n, ph)
+}
+
+// stable tells whether e164 is its own normal form. One that is not (a zero too many in front) would be a second name for
+// a phone, and so a second set of limits.
+func stable(e164 string) bool {
+	n, err := phonenumbers.Parse(e164, "")
+	return err == nil && phonenumbers.Format(n, phonenumbers.E164) == e164
 }
 
 func (p Policy) parseNumber(s string) (*phonenumbers.PhoneNumber, error) {

@@ -181,6 +181,8 @@ func TestParsePhone(t *testing.T) {
 		{"newline", "+447700900123\n", gb, phone{}, InvalidPhone},
 		{"tab", "+44\t7700900123", gb, phone{}, InvalidPhone},
 		{"two numbers", "+447700900123,+447700900124", gb, phone{}, InvalidPhone},
+		{"zeros only", "00000000000", gb, phone{}, InvalidPhone},
+		{"italian zero belongs", "+390612345678", all, phone{"+390612345678", "IT", "+39061"}, ""},
 		{"double plus", "++447700900123", gb, phone{}, InvalidPhone},
 		{"zeros", "+0000000000", all, phone{}, InvalidPhone},
 		{"no such country", "+999123456789", all, phone{}, InvalidPhone},
@@ -201,6 +203,21 @@ func TestParsePhone(t *testing.T) {
 				t.Errorf("error repeats the number: %v", err)
 			}
 		})
+	}
+}
+
+// No spelling of a number is a second number to the limits.
+func TestPhoneHasOneName(t *testing.T) {
+	p := DefaultPolicy()
+	p.Countries, p.DefaultRegion = []string{"*"}, "GB"
+	for _, s := range []string{
+		"+4407700900123", "+44 (0) 7700 900123", "+44007700900123", "+440007700900123", "07700900123", "007700900123", "7700900123", "447700900123",
+		"+44-7700-900-123", "00447700900123", "0447700900123", "+044 7700900123",
+	} {
+		ph, err := p.parsePhone(s)
+		if err == nil && ph.E164 != "+447700900123" {
+			t.Errorf("%s became %s", s, ph.E164)
+		}
 	}
 }
 
