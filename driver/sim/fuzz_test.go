@@ -1,11 +1,6 @@
 package sim
 
 import (
-	"context"
-	"errors"
-	"io"
-	"net"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,52 +9,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// serve serves a new modem on a pipe in real time until stop is called.
-func serve(t testing.TB, cfg Config) (net.Conn, func()) {
-	t.Helper()
-	cfg.NoPTY = true
-	m, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := net.Pipe()
-	done := make(chan error, 1)
-	go func() { done <- m.Serve(context.Background(), b) }()
-	return a, func() {
-		if err := errors.Join(a.Close(), <-done, m.Close()); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// answers checks that the modem answers after whatever was typed: an ESC leaves a prompt, a CR ends a line, and
-// the forms of answers are set back.
-func answers(t testing.TB, conn net.Conn) {
-	t.Helper()
-	got := make(chan string, 1)
-	go func() { got <- untilAnswer(conn) }()
-	if err := conn.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, "\x1b\rATQ0V1E0\rAT&F\rATE0V1Q0\rAT+CSCS=\"IRA\"\rATS12=42\rATS12?\r"); err != nil {
-		t.Fatalf("type: %v", err)
-	}
-	if s := <-got; !strings.HasSuffix(s, "\r\n042\r\n\r\nOK\r\n") {
-		t.Fatalf("it does not answer: %q", s)
-	}
-}
-
-// untilAnswer reads until the answer to ATS12? stands at the end, for 10 seconds at most.
-func untilAnswer(conn net.Conn) string {
+// typed feeds bytes to a modem's interpreter, as the port's reader does, and returns what it says at once.
+func typed(m *Modem, b []byte) string {
+	m.mu.Lock()
+	m.feed(b)
+	m.mu.Unlock()
 	var out strings.Builder
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second)) // a pipe takes any deadline
-	buf := make([]byte, 64<<10)
-	for !strings.HasSuffix(out.String(), "\r\n042\r\n\r\nOK\r\n") {
-		n, err := conn.Read(buf)
-		out.Write(buf[:n])
-		if err != nil {
-			break
-		}
+	chunks, _ := m.sess.out.take()
+	for _, c := range chunks {
+		out.Write(c.data)
 	}
 	return out.String()
 }
@@ -76,29 +34,28 @@ func FuzzBytes(f *testing.F) {
 		f.Add(uint8(4), []byte(s))
 	}
 	names := Personalities()
-	f.Fuzz(func(t *testing.T, which uint8, typed []byte) {
-		upper := strings.ToUpper(string(typed))
+	f.Fuzz(func(t *testing.T, which uint8, input []byte) {
+		upper := strings.ToUpper(string(input))
 		for _, s := range []string{"CFUN", "COPS", "S3", "S4", "S5"} {
 			if strings.Contains(upper, s) {
 				return // a restart, a search and another end of line are taken at their word: TestCommandLinesNeverKill has them
 			}
 		}
-		conn, stop := serve(t, Config{Personality: names[int(which)%len(names)], Seed: 1})
-		defer stop()
-		drained := make(chan struct{})
-		go func() {
-			defer close(drained)
-			_, _ = io.Copy(io.Discard, conn) // until the deadline below
-		}()
-		_, err := conn.Write(typed)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		m, err := New(Config{Personality: names[int(which)%len(names)], Seed: 1, NoPTY: true})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
-			t.Fatal(err)
+		m.sess = newSession(nil)
+		typed(m, input)
+		// A CR ends a line, an ESC leaves a prompt, and the rest sets the forms of answers back.
+		typed(m, []byte("\r\x1b\rATQ0V1E0\rATE0\r"))
+		if got := typed(m, []byte("AT\r")); got != "\r\nOK\r\n" {
+			t.Errorf("the next AT is answered %q", got)
 		}
-		<-drained
-		answers(t, conn)
+		m.sess = nil
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
@@ -133,7 +90,7 @@ func synctestCheck(t *testing.T, typed string) {
 		h.m.mu.Lock()
 		h.m.set.s3, h.m.set.s4, h.m.set.s5 = '\r', '\n', bs
 		h.m.mu.Unlock()
-		h.typed("\x1b\rATQ0V1E0\r")
+		h.typed("\r\x1b\rATQ0V1E0\r")
 		h.raw(time.Second)
 		h.want("AT", "OK")
 	})
