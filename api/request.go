@@ -119,7 +119,7 @@ func (s *Server) finish(r *http.Request, rec *recorder, info *requestInfo, start
 	took := s.now().Sub(start)
 	s.metrics.answered(info.route, r.Method, rec.status, took)
 	level := slog.LevelInfo
-	if strings.HasPrefix(info.route, "/v1/") == false && rec.status < 400 {
+	if !strings.HasPrefix(info.route, "/v1/") && rec.status < 400 {
 		level = slog.LevelDebug // scrapes and probes
 	}
 	s.log.LogAttrs(r.Context(), level, "request", requestAttrs(r.Context(), slog.String("method", knownMethod(r.Method)),

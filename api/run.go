@@ -23,7 +23,7 @@ type Limits struct {
 	Drain      time.Duration // 20 s: for requests in flight when the server stops
 	Header     int           // 16 KiB of header fields
 	Conns      int           // 1024 connections
-	PerMinute  int           // 60000 requests of one caller in a minute
+	PerMinute  int           // 600000 requests of one caller in a minute
 	PerPeer    int           // 128 connections from one address (IPv6: one /64)
 }
 
@@ -36,7 +36,7 @@ func (l Limits) withDefaults() Limits {
 		Drain:      cmp.Or(l.Drain, 20*time.Second),
 		Header:     cmp.Or(l.Header, 16<<10),
 		Conns:      cmp.Or(l.Conns, 1024),
-		PerMinute:  cmp.Or(l.PerMinute, 60_000),
+		PerMinute:  cmp.Or(l.PerMinute, 600_000),
 		PerPeer:    cmp.Or(l.PerPeer, 128),
 	}
 }
