@@ -2,6 +2,10 @@ package otp
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"otpost/gateway/store"
@@ -21,4 +25,20 @@ func (s *Service) KeysInUse(ctx context.Context, now time.Time) (map[string]int,
 		})
 	})
 	return used, err
+}
+
+// CheckKeys says which keys pending challenges need and the key file does not have: at start, a lost or exchanged file. It
+// changes nothing: with the right file put back their codes work again, and otherwise they expire.
+func (s *Service) CheckKeys(ctx context.Context, now time.Time) error {
+	used, err := s.KeysInUse(ctx, now)
+	if err != nil {
+		return err
+	}
+	var missing []error
+	for _, id := range slices.Sorted(maps.Keys(used)) {
+		if _, err := s.cfg.Keys.Derive(id, codeLabel); err != nil {
+			missing = append(missing, fmt.Errorf("%d pending codes: %w", used[id], err))
+		}
+	}
+	return errors.Join(missing...)
 }

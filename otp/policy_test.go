@@ -132,6 +132,9 @@ func TestLostKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.restart()
+	if err := b.CheckKeys(context.Background(), b.now); !errors.Is(err, keys.ErrUnknownKey) || !strings.HasPrefix(err.Error(), "1 pending codes: key ") {
+		t.Errorf("checked: %v", err)
+	}
 	for range 7 {
 		if _, err := b.verify(v.ID, "123456"); !errors.Is(err, keys.ErrUnknownKey) {
 			t.Fatalf("got %v", err)
@@ -142,6 +145,7 @@ func TestLostKey(t *testing.T) {
 	}
 	b.ring = ring
 	b.restart()
+	b.must(b.CheckKeys(context.Background(), b.now))
 	_, err = b.verify(v.ID, b.code(v.ID))
 	b.must(err)
 }

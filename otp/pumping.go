@@ -27,12 +27,12 @@ type traffic struct {
 	Wall  block   `json:"wall,omitzero"`
 }
 
-// tally counts one hour or day.
+// tally counts one hour or day. There are dozens in a record that every send reads and writes, so it is kept short.
 type tally struct {
-	From     time.Time `json:"from"`
-	Sent     int       `json:"sent,omitempty"`
-	Answered int       `json:"answered,omitempty"` // sends of challenges that were verified
-	Verified int       `json:"verified,omitempty"` // codes
+	From     int64 `json:"f"` // seconds since 1970
+	Sent     int   `json:"s,omitempty"`
+	Answered int   `json:"a,omitempty"` // sends of challenges that were verified
+	Verified int   `json:"v,omitempty"` // codes
 }
 
 // settle drops what is too old, and brings what a clock set back left in the future to now.
@@ -50,10 +50,8 @@ func (t *traffic) settle(now time.Time) {
 func settleTallies(all []tally, now time.Time, span time.Duration) []tally {
 	kept := make([]tally, 0, len(all)+1)
 	for _, c := range all {
-		if c.From.After(now) {
-			c.From = now
-		}
-		if now.Sub(c.From) < span {
+		c.From = min(c.From, now.Unix())
+		if now.Sub(time.Unix(c.From, 0)) < span {
 			kept = append(kept, c)
 		}
 	}
@@ -62,8 +60,8 @@ func settleTallies(all []tally, now time.Time, span time.Duration) []tally {
 
 // tallyAt returns the present hour's or day's tally, made if need be.
 func tallyAt(all *[]tally, now time.Time, unit time.Duration) *tally {
-	from := now.UTC().Truncate(unit)
-	if n := len(*all); n > 0 && !(*all)[n-1].From.Before(from) {
+	from := now.UTC().Truncate(unit).Unix()
+	if n := len(*all); n > 0 && (*all)[n-1].From >= from {
 		return &(*all)[n-1]
 	}
 	*all = append(*all, tally{From: from})
@@ -118,11 +116,11 @@ type destinationTraffic struct {
 
 const pumpingPrefix = "otp/pumping/"
 
-// destinations are the country and the prefix of c's phone.
+// destinations are the country and the prefix of c's phone, read once in a transaction.
 func (w *work) destinations(c *challenge) ([]*destinationTraffic, error) {
 	p := w.policy.Pumping
-	if p.Mode == PumpingOff {
-		return nil, nil
+	if p.Mode == PumpingOff || w.traffic != nil {
+		return w.traffic, nil
 	}
 	all := []*destinationTraffic{
 		{key: pumpingPrefix + "country/" + c.Country, limit: "pumping-country", floor: p.CountryFloor, traffic: traffic{Name: c.Country}},
@@ -138,6 +136,7 @@ func (w *work) destinations(c *challenge) ([]*destinationTraffic, error) {
 		}
 		d.settle(w.now)
 	}
+	w.traffic = all
 	return all, nil
 }
 

@@ -23,6 +23,7 @@ type work struct {
 	country string            // of the phone
 	facts   map[string]string // for the audit trail
 	counts  []func()          // metrics, once committed
+	traffic []*destinationTraffic
 }
 
 // note adds a fact to the audit entry.
