@@ -141,10 +141,21 @@ type process struct {
 // start runs a child, through the given command if any, until it has opened the store.
 func (h *bench) start(t *testing.T, through ...string) *process {
 	t.Helper()
+	p := h.launch(t, through...)
+	if line := h.read(t, p, 20*time.Second); line != "open" {
+		t.Fatalf("the child said %q: %s", line, p.stderr.String())
+	}
+	return p
+}
+
+// launch runs a child, which may fail.
+func (h *bench) launch(t *testing.T, through ...string) *process {
+	t.Helper()
 	args := append(through, os.Args[0])
 	p := &process{Cmd: exec.Command(args[0], args[1:]...)}
 	p.Env = append(append(os.Environ(), childEnv+"="+h.dir, childKeys+"="+h.keys), h.env...)
 	p.Stderr = &p.stderr
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -157,15 +168,12 @@ func (h *bench) start(t *testing.T, through ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.end(); _ = r.Close() })
-	if line := h.read(t, p, 20*time.Second); line != "open" {
-		t.Fatalf("the child said %q: %s", line, p.stderr.String())
-	}
 	return p
 }
 
-// end kills the child if it still lives.
+// end kills the child, and what it was run through, if they still live.
 func (p *process) end() {
-	_ = p.Process.Kill() // it may have ended
+	_ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL) // they may have ended
 	_ = p.Wait()
 }
 

@@ -86,6 +86,33 @@ func TestSyncFails(t *testing.T) {
 	}
 }
 
+// TestSystemCallFails: whatever single system call fails, whenever, nothing acknowledged is lost. The child may refuse to
+// open, go on or stop.
+func TestSystemCallFails(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace, to make a call fail")
+	}
+	for _, call := range []string{"fsync", "ftruncate", "openat", "write", "renameat", "mmap", "unlinkat"} {
+		h := newBench(t, t.TempDir())
+		opened := 0
+		for range *soak {
+			inject := fmt.Sprintf("inject=%s:error=EIO:when=%d", call, 1+mrand.IntN(30))
+			p := h.launch(t, strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace="+call, "-e", inject)
+			if h.read(t, p, 3*time.Second) == "open" {
+				opened++
+			}
+			h.readFor(t, p, time.Duration(mrand.IntN(200))*time.Millisecond)
+			p.end()
+			h.drain(t, p)
+			if lost := h.lost(t); lost > 0 {
+				t.Fatalf("%s: %d acknowledged records are lost", inject, lost)
+			}
+		}
+		t.Logf("%s: %d of %d opened, %d records acknowledged, 0 lost", call, opened, *soak, total(h.acked))
+	}
+}
+
 // TestFullDisk fills a real disk under a busy store, again and again: updates are refused, the process lives, and goes
 // on by itself when there is room; it can be closed on the full disk, is not opened on it, and loses nothing.
 func TestFullDisk(t *testing.T) {
