@@ -36,6 +36,8 @@ type commands struct {
 	Backup    backupCmd    `cmd:"" help:"Back up the running daemon's store, encrypted."`
 	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder, or check one."`
 	Bench     benchCmd     `cmd:"" help:"Measure this machine: sends, verifies, modem line use, memory."`
+	Doctor    doctorCmd    `cmd:"" help:"Find out what is wrong on this machine, and how to mend it."`
+	Support   supportCmd   `cmd:"" name:"support-bundle" help:"Gather what is needed to find a fault, without secrets or numbers."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`
 }
 
