@@ -14,6 +14,7 @@ const (
 	wakeTries  = 5               // AT until the first OK; the first is lost by some (quirk Q48)
 	wakeTime   = 1 * time.Second // for each
 	startLimit = 60 * time.Second
+	simTime    = 2 * time.Second // for +CPIN?, which some answer without an OK (quirk Q46) and a busy SIM not at all
 	startPause = 1 * time.Second // between two tries of what a starting modem refuses (quirks Q27, Q45)
 )
 
@@ -201,7 +202,7 @@ func (s *session) sim(ctx context.Context) error {
 
 // simState asks +CPIN?: READY, SIM PIN, SIM PUK, …; NOT INSERTED; or BUSY when it is worth asking again.
 func (s *session) simState() (string, error) {
-	out, err := s.l.query("+CPIN?")
+	out, err := s.l.queryFor("+CPIN?", simTime)
 	var cause *Cause
 	switch {
 	case len(out) > 0:

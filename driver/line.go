@@ -78,8 +78,10 @@ func (l *line) command(cmd string, limit time.Duration) ([]string, error) {
 
 // query runs a command and returns the lines that carry its prefix, without it. A modem that gives the answer and no OK
 // (quirks Q42, Q46) is taken at its word.
-func (l *line) query(cmd string) ([]string, error) {
-	info, err := l.command(cmd, commandTime)
+func (l *line) query(cmd string) ([]string, error) { return l.queryFor(cmd, commandTime) }
+
+func (l *line) queryFor(cmd string, limit time.Duration) ([]string, error) {
+	info, err := l.command(cmd, limit)
 	prefix := strings.TrimRight(cmd[:max(0, strings.IndexAny(cmd+"?", "?="))], "?=") + ":"
 	var out []string
 	for _, s := range info {

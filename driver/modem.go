@@ -202,7 +202,7 @@ var ErrNotReady = errors.New("modem is not ready")
 // Reset restarts the modem (AT+CFUN=1,1) and initialises it anew. It returns when the command is given.
 func (m *Modem) Reset(ctx context.Context) error {
 	_, err := m.ask(ctx, func(s *session) (string, error) { return "", s.reset() })
-	if errors.Is(err, errReinit) {
+	if errors.Is(err, errRestarting) {
 		return nil
 	}
 	return err

@@ -11,6 +11,7 @@ const (
 	firstPause  = 500 * time.Millisecond
 	maxPause    = 15 * time.Second
 	absentPause = time.Second      // a missing port is looked for this often
+	restartTime = 3 * time.Second  // a modem that was told to restart is left alone: it answers on for a moment
 	firmTime    = 60 * time.Second // a port that has not been there this long is not reset
 	cfunAfter   = 3                // openings in vain before the modem is told to restart
 	busAfter    = 6                // before it is taken off the bus, or the hook runs
@@ -67,9 +68,13 @@ func (l *ladder) recover(ctx context.Context, why error) {
 	if l.present.IsZero() {
 		l.present = now
 	}
-	if errors.Is(why, errReinit) || errors.Is(why, errReset) {
+	if errors.Is(why, errReinit) || errors.Is(why, errReset) || errors.Is(why, errRestarting) {
 		l.count("reinit")
-		_ = pause(ctx, l.pauseNow()) // as above
+		wait := l.pauseNow()
+		if errors.Is(why, errRestarting) {
+			wait = max(wait, restartTime)
+		}
+		_ = pause(ctx, wait) // as above
 		l.vain++
 		return
 	}
@@ -147,7 +152,7 @@ func stateAfter(err error) State {
 		return StateSIMMissing
 	case errors.Is(err, errSIMLocked):
 		return StateSIMLocked
-	case errors.Is(err, errReinit):
+	case errors.Is(err, errReinit), errors.Is(err, errRestarting):
 		return StateStarting
 	}
 	return StateRecovering

@@ -150,7 +150,7 @@ func (s *session) step(ctx context.Context, poll <-chan time.Time) error {
 func (s *session) fatal(err error) error {
 	switch {
 	case errors.Is(err, ErrHangup), errors.Is(err, ErrSilent), errors.Is(err, errReset), errors.Is(err, errStuckWrite),
-		errors.Is(err, errReinit):
+		errors.Is(err, errReinit), errors.Is(err, errRestarting):
 		return err
 	case errors.Is(err, errTimeout):
 		s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "timeout").Inc()
@@ -168,6 +168,9 @@ func (s *session) note() {
 
 // errReinit ends a session so that the port is opened and the modem initialised afresh; not a fault of the port.
 var errReinit = errors.New("modem has to be initialised again")
+
+// errRestarting ends a session whose modem was told to restart.
+var errRestarting = errors.New("modem is restarting")
 
 // handle deals with what came unasked, in order.
 func (s *session) handle(ctx context.Context, events []event) error {
@@ -255,5 +258,5 @@ func (s *session) reset() error {
 	if errors.As(err, &cause) {
 		return err
 	}
-	return errReinit
+	return errRestarting
 }

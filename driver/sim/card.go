@@ -24,7 +24,6 @@ type card struct {
 	tries int  // left for the PIN
 	pukTo int  // left for the PUK
 	smsc  string
-	names map[string]string // +CNUM, by facility
 }
 
 func newCard(cfg Config) card {

@@ -30,11 +30,11 @@ steps:
 		if got := h.send(helloPDU); !strings.HasPrefix(got[0], "+CMGS: ") {
 			t.Errorf("before: %q", got)
 		}
-		time.Sleep(2 * time.Second)
+		h.raw(2 * time.Second)
 		if got := h.send(helloPDU); got[0] != "+CMS ERROR: 38" {
 			t.Errorf("carrier down: %q", got)
 		}
-		time.Sleep(9 * time.Second)
+		h.raw(9 * time.Second)
 		if got := h.send(helloPDU); !strings.HasPrefix(got[0], "+CMGS: ") {
 			t.Errorf("carrier up: %q", got)
 		}
