@@ -190,6 +190,7 @@ func (m *instantModem) Status() driver.Status {
 func (m *instantModem) Send(ctx context.Context, s driver.Submit) driver.Result {
 	now := time.Now()
 	ref := uint8(m.ref.Add(1))
+	ctx = context.WithoutCancel(ctx) // the hand-over's ends with the verdict
 	go func() {
 		r := driver.Report{ICCID: m.iccid, Reference: ref, Recipient: s.To, Sent: now, At: now}
 		if m.filler.queue.Report(ctx, m.name, r) == nil && m.filler.count.Add(1) == m.filler.want {

@@ -9,35 +9,37 @@ import (
 
 // Config is the whole configuration. configs/otpost.yaml explains every key; Default has the values of those left out.
 type Config struct {
-	Listen        string             `yaml:"listen"`
-	TLS           TLS                `yaml:"tls"`
-	Insecure      bool               `yaml:"insecure"`
-	Socket        string             `yaml:"socket"`
-	DataDir       string             `yaml:"data_dir"`
-	KeyFile       string             `yaml:"key_file"`
-	Reserve       Size               `yaml:"reserve"`
-	Countries     []string           `yaml:"countries"`
-	DefaultRegion string             `yaml:"default_region"`
-	TimeZone      string             `yaml:"time_zone"`
-	Modems        []Modem            `yaml:"modems"`
-	Purposes      map[string]Purpose `yaml:"purposes"`
-	Limits        Limits             `yaml:"limits"`
-	Pumping       Pumping            `yaml:"pumping"`
-	PIN           PIN                `yaml:"pin"`
-	Grade         Grade              `yaml:"grade"`
-	Texts         Texts              `yaml:"texts"`
-	Uncertain     Uncertain          `yaml:"uncertain"`
-	Retention     Duration           `yaml:"retention"`
-	ReportWait    Duration           `yaml:"report_wait"`
-	Webhooks      []Webhook          `yaml:"webhooks"`
-	Log           Log                `yaml:"log"`
+	Listen        string              `yaml:"listen"`
+	TLS           TLS                 `yaml:"tls"`
+	Insecure      bool                `yaml:"insecure"`
+	Socket        string              `yaml:"socket"`
+	SocketUsers   map[string][]string `yaml:"socket_users"`
+	DataDir       string              `yaml:"data_dir"`
+	KeyFile       string              `yaml:"key_file"`
+	Reserve       Size                `yaml:"reserve"`
+	Countries     []string            `yaml:"countries"`
+	DefaultRegion string              `yaml:"default_region"`
+	TimeZone      string              `yaml:"time_zone"`
+	Modems        []Modem             `yaml:"modems"`
+	Purposes      map[string]Purpose  `yaml:"purposes"`
+	Limits        Limits              `yaml:"limits"`
+	Pumping       Pumping             `yaml:"pumping"`
+	PIN           PIN                 `yaml:"pin"`
+	Grade         Grade               `yaml:"grade"`
+	Texts         Texts               `yaml:"texts"`
+	Uncertain     Uncertain           `yaml:"uncertain"`
+	Retention     Duration            `yaml:"retention"`
+	ReportWait    Duration            `yaml:"report_wait"`
+	Webhooks      []Webhook           `yaml:"webhooks"`
+	Log           Log                 `yaml:"log"`
 }
 
 // TLS names the certificate that the listener shows and the authority whose client certificates it accepts.
 type TLS struct {
-	CertFile     string `yaml:"cert_file"`
-	KeyFile      string `yaml:"key_file"`
-	ClientCAFile string `yaml:"client_ca_file"`
+	CertFile     string              `yaml:"cert_file"`
+	KeyFile      string              `yaml:"key_file"`
+	ClientCAFile string              `yaml:"client_ca_file"`
+	Clients      map[string][]string `yaml:"clients"` // scopes by the name in a client's certificate
 }
 
 // Modem is one modem: a device or an IMEI to look for, and what may go through it.

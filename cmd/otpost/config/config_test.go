@@ -95,6 +95,8 @@ func TestParseErrors(t *testing.T) {
 		{"open to the world", minimal + "listen: 0.0.0.0:80\n", nil, `c.yaml:3: listen: "0.0.0.0:80" is not a loopback address: set tls.cert_file and tls.key_file, or spell out insecure: true`},
 		{"listen", minimal + "listen: here\n", nil, `c.yaml:3: listen: "here" is no address; write host:port, like 127.0.0.1:8475`},
 		{"half a certificate", minimal + "tls: {cert_file: a}\n", nil, `c.yaml:3: tls: cert_file and key_file belong together`},
+		{"clients of nobody", minimal + "tls: {cert_file: a, key_file: b, clients: {x: [portal]}}\n", nil, `c.yaml:3: tls.clients: needs client_ca_file: nobody would vouch for them`},
+		{"scope", minimal + "socket_users: {bob: [root]}\n", nil, `c.yaml:3: socket_users.bob: "root" is none of portal, messages, ops, admin`},
 		{"duration", minimal + "retention: 5 weeks\n", nil, `c.yaml:3: "5 weeks" is not a duration; write it as 90s, 5m, 24h or 30d`},
 		{"size", minimal + "reserve: 64MB\n", nil, `c.yaml:3: "64MB" is not a size; write it as 512KiB, 64MiB or 1GiB`},
 		{"country", "countries: [uk]\nmodems: [{name: m0, device: simulator}]\n", nil, `c.yaml:1: countries[0]: "uk" is no ISO 3166 country code of two capital letters`},

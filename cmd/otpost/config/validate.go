@@ -58,6 +58,15 @@ func (c *checker) oneOf(path []any, value string, allowed ...string) {
 	}
 }
 
+func (c *checker) scopes(path []any, scopes []string) {
+	if len(scopes) == 0 {
+		c.bad(path, "list at least one scope")
+	}
+	for _, s := range scopes {
+		c.oneOf(path, s, "portal", "messages", "ops", "admin")
+	}
+}
+
 func (c *checker) atLeast(path []any, value, least int) {
 	if value < least {
 		c.bad(path, "%d is too small; at least %d", value, least)
@@ -106,6 +115,25 @@ func (cfg *Config) validateServer(c *checker) {
 	}
 	if cfg.TLS.ClientCAFile != "" && cfg.TLS.CertFile == "" {
 		c.bad(at("tls", "client_ca_file"), "needs cert_file and key_file")
+	}
+	for name, scopes := range cfg.TLS.Clients {
+		for _, scope := range scopes {
+			if !slices.Contains([]string{"portal", "messages", "ops", "admin"}, scope) {
+				c.bad(at("tls", "clients", name), "%q is no scope; there are portal, messages, ops and admin", scope)
+			}
+		}
+	}
+	if len(cfg.TLS.Clients) > 0 && cfg.TLS.ClientCAFile == "" {
+		c.bad(at("tls", "clients"), "needs client_ca_file")
+	}
+	if len(cfg.TLS.Clients) > 0 && cfg.TLS.ClientCAFile == "" {
+		c.bad(at("tls", "clients"), "needs client_ca_file: nobody would vouch for them")
+	}
+	for name, scopes := range cfg.TLS.Clients {
+		c.scopes(at("tls", "clients", name), scopes)
+	}
+	for name, scopes := range cfg.SocketUsers {
+		c.scopes(at("socket_users", name), scopes)
 	}
 	if cfg.DataDir == "" {
 		c.bad(at("data_dir"), "must name a folder")
