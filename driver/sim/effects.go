@@ -80,6 +80,9 @@ func (e *effects) recount(m *Modem) {
 	e.silent, e.garbage, e.echo, e.loopback = on[Silence], on[Garbage], on[Echo], on[Loopback]
 	e.stuck, e.askPIN, e.storageFull = on[StuckPrompt], on[AskPIN], on[StorageFull]
 	e.cutting, e.offline = on[PartialLine], on[NoSignal]
+	if m.sess != nil {
+		m.sess.out.slow(e.pause)
+	}
 }
 
 // intercept is what the interpreter gets of what the host typed.
@@ -95,7 +98,7 @@ func (e *effects) intercept(m *Modem, b []byte) []byte {
 }
 
 // distort is what the host gets of what the modem says.
-func (e *effects) distort(m *Modem, b []byte) []chunk {
+func (e *effects) distort(m *Modem, b []byte) []byte {
 	data := append([]byte(nil), b...)
 	switch {
 	case e.silent:
@@ -112,7 +115,7 @@ func (e *effects) distort(m *Modem, b []byte) []chunk {
 	case e.garbage:
 		m.junk(data)
 	}
-	return []chunk{{data: data, pause: e.pause}}
+	return data
 }
 
 // junk fills b with what a wrong baud rate makes of an answer: mostly bytes above ASCII, no line that means anything.

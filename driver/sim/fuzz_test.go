@@ -14,12 +14,8 @@ func typed(m *Modem, b []byte) string {
 	m.mu.Lock()
 	m.feed(b)
 	m.mu.Unlock()
-	var out strings.Builder
-	chunks, _ := m.sess.out.take()
-	for _, c := range chunks {
-		out.Write(c.data)
-	}
-	return out.String()
+	out, _, _ := m.sess.out.take()
+	return string(out)
 }
 
 // FuzzBytes types anything at a modem of any personality; it never crashes and answers the next valid command.

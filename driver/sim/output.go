@@ -107,9 +107,9 @@ func (m *Modem) write(b []byte) {
 	if m.sess == nil {
 		return
 	}
-	for _, c := range m.faults.distort(m, b) {
-		m.tapOut(c.data)
-		m.sess.out.put(c)
+	if b = m.faults.distort(m, b); len(b) > 0 {
+		m.tapOut(b)
+		m.sess.out.put(b)
 	}
 }
 

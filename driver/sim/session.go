@@ -23,29 +23,30 @@ type session struct {
 // outbox holds what the modem has said and the port has not yet taken.
 type outbox struct {
 	mu      sync.Mutex // guards the fields below
-	chunks  []chunk
-	size    int
+	data    []byte
+	pause   time.Duration // before each byte; zero: all at once
 	ended   bool
-	changed chan struct{} // holds one token when chunks or ended changed
+	changed chan struct{} // holds one token when one of them changed
 	gone    chan struct{} // closed with ended: ends a slow write
-}
-
-// chunk is bytes to write, each after a pause (zero: all at once).
-type chunk struct {
-	data  []byte
-	pause time.Duration
 }
 
 func newSession(rw io.ReadWriter) *session {
 	return &session{rw: rw, out: outbox{changed: make(chan struct{}, 1), gone: make(chan struct{})}}
 }
 
-func (o *outbox) put(c chunk) {
+func (o *outbox) put(b []byte) {
 	o.mu.Lock()
-	if !o.ended && o.size+len(c.data) <= maxPending {
-		o.chunks = append(o.chunks, c)
-		o.size += len(c.data)
+	if !o.ended && len(o.data)+len(b) <= maxPending {
+		o.data = append(o.data, b...)
 	}
+	o.mu.Unlock()
+	o.signal()
+}
+
+// slow sets the pause before each byte, of those that wait too.
+func (o *outbox) slow(d time.Duration) {
+	o.mu.Lock()
+	o.pause = d
 	o.mu.Unlock()
 	o.signal()
 }
@@ -67,64 +68,41 @@ func (o *outbox) signal() {
 	}
 }
 
-func (o *outbox) take() (chunks []chunk, ended bool) {
+// take is what to write next, after which pause: one byte if there is a pause, else everything, so that an answer is
+// one write.
+func (o *outbox) take() (b []byte, pause time.Duration, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	chunks, o.chunks, o.size = o.chunks, nil, 0
-	return chunks, o.ended
+	n := len(o.data)
+	if o.pause > 0 {
+		n = min(n, 1)
+	}
+	b, o.data = o.data[:n:n], o.data[n:]
+	return b, o.pause, o.ended
 }
 
 // drain writes until the session ends. A write that fails ends it too: the reader learns the same from the port.
 func (o *outbox) drain(w io.Writer) {
 	for {
-		chunks, ended := o.take()
-		if ended {
+		b, pause, ended := o.take()
+		switch {
+		case ended:
 			return
-		}
-		if len(chunks) == 0 {
+		case len(b) == 0:
 			<-o.changed
 			continue
-		}
-		for _, c := range join(chunks) {
-			if err := c.write(w, o.gone); err != nil {
-				o.end()
+		case pause > 0:
+			select {
+			case <-time.After(pause):
+			case <-o.gone:
 				return
 			}
 		}
-	}
-}
-
-// join glues neighbours that go at full speed, so that an answer is one write.
-func join(chunks []chunk) []chunk {
-	var out []chunk
-	for _, c := range chunks {
-		if n := len(out); n > 0 && out[n-1].pause == 0 && c.pause == 0 {
-			out[n-1].data = append(out[n-1].data, c.data...)
-			continue
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-func (c chunk) write(w io.Writer, gone <-chan struct{}) error {
-	if c.pause == 0 {
-		_, err := w.Write(c.data)
-		return err
-	}
-	tick := time.NewTicker(c.pause)
-	defer tick.Stop()
-	for i := range c.data {
-		select {
-		case <-tick.C:
-		case <-gone:
-			return io.ErrClosedPipe
-		}
-		if _, err := w.Write(c.data[i : i+1]); err != nil {
-			return err
+		if _, err := w.Write(b); err != nil {
+			o.end()
+			return
 		}
 	}
-	return nil
 }
 
 // interrupt ends the session: pending reads and writes return.
@@ -183,6 +161,7 @@ func (m *Modem) connect(rw io.ReadWriter) (*session, error) {
 		return nil, ErrBusy
 	}
 	m.sess = newSession(rw)
+	m.sess.out.slow(m.faults.pause)
 	if d, ok := rw.(interface{ SetDeadline(time.Time) error }); ok {
 		_ = d.SetDeadline(time.Time{}) // what cannot have deadlines is closed instead
 	}
