@@ -58,6 +58,7 @@ type Config struct {
 	Limits   Limits    // zero fields: the defaults
 
 	TLS               *tls.Config        // for the TCP listeners, as NewTLS makes it; nil: plain HTTP, for loopback only (see CheckListen)
+	Insecure          bool               // plain HTTP to other addresses than loopback too; Run warns
 	SocketScopes      map[uint32][]Scope // what other users than root and the daemon's own may do over a unix socket, by uid
 	CertificateScopes map[string][]Scope // what a verified client certificate may do, by its common name or a DNS name
 }

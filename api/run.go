@@ -45,6 +45,9 @@ func (l Limits) withDefaults() Limits {
 // gives the requests in flight Limits.Drain to end, and returns nil; an error means that a listener failed. It may be
 // called once.
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+	if err := s.checkListeners(listeners); err != nil {
+		return err
+	}
 	srv := s.server()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.keys.Run(gctx) })
@@ -61,6 +64,27 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 		return s.shutdown(srv)
 	})
 	return g.Wait()
+}
+
+// checkListeners makes sure that nothing goes over a network in plain by mistake, whoever opened the listener. It closes
+// them all if something would.
+func (s *Server) checkListeners(listeners []net.Listener) error {
+	for _, l := range listeners {
+		if l.Addr().Network() == "unix" {
+			continue
+		}
+		warning, err := CheckListen(l.Addr().String(), s.cfg.TLS != nil, s.cfg.Insecure)
+		if err != nil {
+			for _, l := range listeners {
+				err = errors.Join(err, l.Close())
+			}
+			return err
+		}
+		if warning != "" {
+			s.log.Warn("listening without TLS, codes and keys go over the network unprotected", "address", l.Addr().String())
+		}
+	}
+	return nil
 }
 
 // wrap caps a listener's connections and, for TCP, adds TLS where it is configured.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -189,5 +191,24 @@ func TestCheckListen(t *testing.T) {
 		if _, err := CheckListen(bad, true, true); err == nil {
 			t.Errorf("%q passes", bad)
 		}
+	}
+}
+
+// A listener that others can reach is not served in plain by mistake, whoever opened it.
+func TestRunRefusesExposure(t *testing.T) {
+	k := newKit(t)
+	open := func() net.Listener { return must(net.Listen("tcp", "0.0.0.0:0")) }
+	l := open()
+	if err := k.Run(t.Context(), l); !errors.Is(err, ErrExposed) {
+		t.Fatalf("run: %v", err)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is still open: %v", err)
+	}
+	k = newKit(t, func(c *Config) { c.Insecure = true })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := k.Run(ctx, open()); err != nil || !strings.Contains(k.log.String(), "listening without TLS") {
+		t.Errorf("insecure: %v, %s", err, k.log)
 	}
 }

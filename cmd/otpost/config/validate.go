@@ -116,16 +116,6 @@ func (cfg *Config) validateServer(c *checker) {
 	if cfg.TLS.ClientCAFile != "" && cfg.TLS.CertFile == "" {
 		c.bad(at("tls", "client_ca_file"), "needs cert_file and key_file")
 	}
-	for name, scopes := range cfg.TLS.Clients {
-		for _, scope := range scopes {
-			if !slices.Contains([]string{"portal", "messages", "ops", "admin"}, scope) {
-				c.bad(at("tls", "clients", name), "%q is no scope; there are portal, messages, ops and admin", scope)
-			}
-		}
-	}
-	if len(cfg.TLS.Clients) > 0 && cfg.TLS.ClientCAFile == "" {
-		c.bad(at("tls", "clients"), "needs client_ca_file")
-	}
 	if len(cfg.TLS.Clients) > 0 && cfg.TLS.ClientCAFile == "" {
 		c.bad(at("tls", "clients"), "needs client_ca_file: nobody would vouch for them")
 	}

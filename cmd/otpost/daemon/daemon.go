@@ -168,17 +168,12 @@ func (d *Daemon) buildRules(context.Context) error {
 
 func (d *Daemon) buildServer(context.Context) error {
 	cfg := d.opts.Config
-	secure, err := tlsOf(cfg.TLS, d.log)
-	if err != nil {
-		return err
-	}
 	in, err := d.admission(cfg)
 	if err != nil {
 		return err
 	}
 	server, err := api.New(api.Config{
-		TLS: in.tls, SocketScopes: in.users, CertificateScopes: in.certificates,
-		TLS: secure, Insecure: cfg.Insecure, CertificateScopes: clientScopes(cfg.TLS.Clients),
+		TLS: in.tls, Insecure: cfg.Insecure, SocketScopes: in.users, CertificateScopes: in.certificates,
 		Rules: d.rules, Gateway: d.queue, KV: d.kv, Secrets: d.kv.Secrets(), Log: d.log, Registry: d.registry,
 		Network: d.network, Modems: modemControl(d.modems), Ready: d.ready, Version: d.opts.Version,
 	})

@@ -1,19 +1,14 @@
 package daemon
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"otpost/api"
-	"otpost/cmd/otpost/config"
 )
 
 // socketMode lets the owner and the group of the service talk to the socket; who may do what is judged by peer uid.
@@ -66,23 +61,4 @@ func clearSocket(path string) error {
 		return fmt.Errorf("remove the socket of an earlier run: %w", err)
 	}
 	return nil
-}
-
-// tlsOf is the TCP listeners' TLS, which follows its files; nil when none is configured.
-func tlsOf(c config.TLS, log *slog.Logger) (*tls.Config, error) {
-	if c.CertFile == "" {
-		return nil, nil
-	}
-	return api.NewTLS(api.TLSFiles{Cert: c.CertFile, Key: c.KeyFile, ClientCA: c.ClientCAFile}, log)
-}
-
-// clientScopes is what client certificates may do, by name.
-func clientScopes(clients map[string][]string) map[string][]api.Scope {
-	out := map[string][]api.Scope{}
-	for name, scopes := range clients {
-		for _, s := range scopes {
-			out[name] = append(out[name], api.Scope(s))
-		}
-	}
-	return out
 }
