@@ -155,12 +155,14 @@ func (g *Gateway) forget(tx store.Txn, e *entry) {
 	})
 }
 
-// regrow corrects how many parts an entry is thought to need.
+// regrow corrects how many parts a taken entry is thought to need.
 func (g *Gateway) regrow(tx store.Txn, e *entry, parts int) {
 	tx.OnDone(func(bool) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		e.parts = uint8(min(parts, 255))
+		if e.ageSlot < 0 { // counted ones must leave as they came
+			e.parts = uint8(min(parts, 255))
+		}
 	})
 }
 

@@ -200,7 +200,7 @@ func TestQueueModel(t *testing.T) {
 			"": func(t *rapid.T) {
 				n := 0
 				for l := range q.lanes {
-					n += q.lanes[l].n
+					n += len(q.lanes[l].ages.items)
 				}
 				if n != len(model) || len(q.byID) != len(model) || len(q.deadline.items) != len(model) {
 					t.Fatalf("index counts %d, holds %d, watches %d, should hold %d", n, len(q.byID), len(q.deadline.items), len(model))

@@ -48,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.messages, m.sent, m.delivered, m.refused, m.reports, m.refusals, m.codesSent, m.codesBack, m.webhooks, m.lateUnsure, &gauges{g})
+		reg.MustRegister(m.messages, m.sent, m.delivered, m.refused, m.reports, m.refusals, m.codesSent, m.codesBack, m.webhooks, m.lateUnsure, newGauges(g))
 	}
 	return m
 }
@@ -119,17 +119,33 @@ func (s *metrics) admission(reason string)  { s.refusals.WithLabelValues(reason)
 func (s *metrics) webhook(name, out string) { s.webhooks.WithLabelValues(name, out).Inc() }
 
 // gauges are read from the gateway when they are asked for.
-type gauges struct{ g *Gateway }
+type gauges struct {
+	g                                 *Gateway
+	depth, oldest, quota, quarantined *prometheus.Desc
+}
+
+func newGauges(g *Gateway) *gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &gauges{
+		g:           g,
+		depth:       desc("otpost_queue_depth", "Messages that wait.", "lane"),
+		oldest:      desc("otpost_queue_oldest_age_seconds", "Age of the oldest message that waits.", "lane"),
+		quota:       desc("otpost_modem_quota_left", "Parts that the quotas of the modem's SIM still allow.", "modem", "quota"),
+		quarantined: desc("otpost_modem_quarantined", "1 while the modem's SIM rests for want of credit.", "modem"),
+	}
+}
 
 // Describe implements prometheus.Collector.
-func (c *gauges) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c *gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.depth, c.oldest, c.quota, c.quarantined} {
+		ch <- d
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (c *gauges) Collect(ch chan<- prometheus.Metric) {
-	depth := prometheus.NewDesc("otpost_queue_depth", "Messages that wait.", []string{"lane"}, nil)
-	oldest := prometheus.NewDesc("otpost_queue_oldest_age_seconds", "Age of the oldest message that waits.", []string{"lane"}, nil)
-	quota := prometheus.NewDesc("otpost_modem_quota_left", "Parts that the quotas of the modem's SIM still allow.", []string{"modem", "quota"}, nil)
-	quarantined := prometheus.NewDesc("otpost_modem_quarantined", "1 while the modem's SIM rests for want of credit.", []string{"modem"}, nil)
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
@@ -138,8 +154,8 @@ func (c *gauges) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
 	for l := range Lanes {
 		n, age := c.g.queue.oldest(Lane(l), now)
-		gauge(depth, float64(n), Lane(l).String())
-		gauge(oldest, age.Seconds(), Lane(l).String())
+		gauge(c.depth, float64(n), Lane(l).String())
+		gauge(c.oldest, age.Seconds(), Lane(l).String())
 	}
 	for _, m := range c.g.modems {
 		s := c.g.simOf(m, now)
@@ -151,13 +167,13 @@ func (c *gauges) Collect(ch chan<- prometheus.Metric) {
 			limit, used int
 		}{{"minute", m.route.PerMinute, len(s.Recent)}, {"day", m.route.PerDay, s.DayCount}, {"month", m.route.PerMonth, s.MonthCount}} {
 			if q.limit > 0 {
-				gauge(quota, float64(max(0, q.limit-q.used)), m.name, q.name)
+				gauge(c.quota, float64(max(0, q.limit-q.used)), m.name, q.name)
 			}
 		}
 		blocked := 0.0
 		if s.blockedUntil().After(now) {
 			blocked = 1
 		}
-		gauge(quarantined, blocked, m.name)
+		gauge(c.quarantined, blocked, m.name)
 	}
 }

@@ -22,7 +22,7 @@ type queue struct {
 type lane struct {
 	groups map[groupKey]*group
 	loads  map[uint64]*backlog // by the modems that may carry them; delayed entries included
-	n      int
+	ages   heap[*entry]        // by id, which begins with the time it was made
 }
 
 // groupKey says which modems may carry a message.
@@ -61,10 +61,10 @@ type entry struct {
 	deadlineSlot int32
 	delayedSlot  int32
 	spareSlot    int32
+	ageSlot      int32
 	spare        int64 // see backlog
 	lane         uint8
 	parts        uint8
-	queued       bool // counted in its lane
 }
 
 // groupKeyRef keeps entries small: keys are few and shared.
@@ -73,7 +73,10 @@ type groupKeyRef = *groupKey
 func newQueue() *queue {
 	q := &queue{byID: map[ulid.ULID]*entry{}}
 	for l := range q.lanes {
-		q.lanes[l].groups, q.lanes[l].loads = map[groupKey]*group{}, map[uint64]*backlog{}
+		q.lanes[l] = lane{
+			groups: map[groupKey]*group{}, loads: map[uint64]*backlog{},
+			ages: heap[*entry]{less: func(a, b *entry) bool { return a.id.Compare(b.id) < 0 }, slot: func(e *entry) *int32 { return &e.ageSlot }},
+		}
 	}
 	q.deadline = heap[*entry]{less: func(a, b *entry) bool { return a.notAfter < b.notAfter }, slot: func(e *entry) *int32 { return &e.deadlineSlot }}
 	q.delayed = heap[*entry]{less: func(a, b *entry) bool { return a.notBefore < b.notBefore }, slot: func(e *entry) *int32 { return &e.delayedSlot }}
@@ -84,7 +87,7 @@ func newQueue() *queue {
 // put adds or moves an entry.
 func (q *queue) put(e *entry, now time.Time) {
 	q.remove(e.id)
-	e.deadlineSlot, e.delayedSlot, e.spareSlot = -1, -1, -1
+	e.deadlineSlot, e.delayedSlot, e.spareSlot, e.ageSlot = -1, -1, -1, -1
 	q.byID[e.id] = e
 	q.deadline.push(e)
 	q.count(e, true)
@@ -95,17 +98,20 @@ func (q *queue) put(e *entry, now time.Time) {
 	q.link(e)
 }
 
+// count lets an entry count as waiting in its lane, or no more.
 func (q *queue) count(e *entry, in bool) {
-	if e.queued == in {
+	if in == (e.ageSlot >= 0) {
 		return
 	}
-	e.queued = in
-	l, d := &q.lanes[e.lane], 1
-	if !in {
-		d = -1
+	l := &q.lanes[e.lane]
+	v := l.of(e.key.mask)
+	if in {
+		l.ages.push(e)
+		v.parts += int(e.parts)
+		return
 	}
-	l.n += d
-	l.of(e.key.mask).parts += d * int(e.parts)
+	l.ages.remove(e)
+	v.parts -= int(e.parts)
 }
 
 // remove takes an entry out for good.
@@ -317,14 +323,11 @@ func (q *queue) back(e *entry) {
 	}
 }
 
-// oldest returns how many entries a lane holds and the age of the oldest, which is at the head of some recipient's
-// bucket. Entries that wait for a second attempt are not looked at.
+// oldest returns how many entries wait in a lane and the age of the oldest.
 func (q *queue) oldest(l Lane, now time.Time) (int, time.Duration) {
-	first := ulid.Timestamp(now)
-	for _, g := range q.lanes[l].groups {
-		for _, b := range g.buckets {
-			first = min(first, b.head.id.Time())
-		}
+	ages := &q.lanes[l].ages
+	if len(ages.items) == 0 {
+		return 0, 0
 	}
-	return q.lanes[l].n, now.Sub(ulid.Time(first)).Truncate(time.Millisecond)
+	return len(ages.items), now.Sub(ages.items[0].id.Timestamp()).Truncate(time.Millisecond)
 }
