@@ -318,3 +318,30 @@ func TestResendsOfAVerifiedChallengeAreAnswered(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestLimitsReport(t *testing.T) {
+	b, ctx := newBench(t), context.Background()
+	b.enable(alice, mobile)
+	_, err := b.askEnable("bob", "+4915123456789")
+	b.wants(err, CountryNotAllowed)
+	_, err = b.askEnable(alice, mobile)
+	b.wants(err, AlreadyEnabled) // about the request: in the metrics, not here
+	b.pass(day)
+	v, err := b.create(alice, Login)
+	b.must(err)
+	for range 2 {
+		_, err = b.Resend(ctx, b.now, portal, v.ID)
+		b.wants(err, ResendTooEarly)
+	}
+	want := []ReportDay{
+		{Day: "2026-03-02", Lines: []ReportLine{{Limit: "resend-too-early", Country: "GB", Refused: 2}}},
+		{Day: "2026-03-01", Lines: []ReportLine{{Limit: "country-not-allowed", Country: "DE", Refused: 1}}},
+	}
+	for days, want := range map[int][]ReportDay{0: want[:1], 1: want[:1], 2: want, 1000: want} {
+		r, err := b.LimitsReport(ctx, b.now, days)
+		b.must(err)
+		if diff := cmp.Diff(want, r.Days); diff != "" {
+			t.Errorf("%d days (-want +got):\n%s", days, diff)
+		}
+	}
+}

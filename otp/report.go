@@ -22,10 +22,16 @@ func refusalLabel(e *Error) string {
 	return string(e.Code)
 }
 
-// reportRefusal counts a refusal for metrics and the limits report.
+// reported are the refusals that limits and rules about destinations make; the others are about the request.
+var reported = []Code{RateLimited, Blocked, ResendTooEarly, CountryNotAllowed, NumberNotAllowed}
+
+// reportRefusal counts a refusal for metrics and, if a limit made it, for the limits report.
 func (w *work) reportRefusal(e *Error) error {
 	label := refusalLabel(e)
 	w.count(func() { w.metrics.refusals.WithLabelValues(label).Inc() })
+	if !slices.Contains(reported, e.Code) {
+		return nil
+	}
 	return w.report(label, func(l *ReportLine) { l.Refused++ })
 }
 
