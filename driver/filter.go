@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -16,22 +15,6 @@ const (
 	escape = 0x1b
 	ctrlZ  = 0x1a
 )
-
-// exchange is one command and what came back for it. Its fields belong to filter.mu until done is closed.
-type exchange struct {
-	cmd       string // without AT: "+CMGS=18"
-	name      string // "+CMGS"
-	sms       bool   // waits for a prompt
-	prompted  bool   // and got it
-	strict    bool   // older finals are owed: only one behind our own answer counts
-	held      int    // finals passed over for that reason
-	pdu       string // what was written after the prompt, to know its echo; secret
-	submitted time.Time
-	info      []string
-	final     string        // normalised: OK, ERROR, +CMS ERROR: n, +CME ERROR: n
-	broken    string        // why no final can come any more: a code
-	done      chan struct{} // closed with final or broken
-}
 
 // filter sits between the port and `at` and cleans the byte stream: lines split at CR and LF, bounded; echo dropped; result
 // codes that nobody asked for taken out and queued in order; odd finals normalised; one prompt, and only when one is
@@ -355,34 +338,6 @@ func (f *filter) outgoing(b []byte) (*exchange, bool) {
 	return nil, true
 }
 
-// result is what became of an exchange.
-type result struct {
-	info      []string
-	final     string
-	broken    string
-	held      int
-	submitted time.Time
-}
-
-// current returns the newest exchange.
-func (f *filter) current() *exchange {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.last
-}
-
-// settle returns what ex came to; one that is still open is given up, and its final owed.
-func (f *filter) settle(ex *exchange) result {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ex == ex {
-		f.ex = nil
-		f.owed++
-		f.unsettled = f.unsettled || !ex.submitted.IsZero()
-	}
-	return result{ex.info, ex.final, ex.broken, ex.held, ex.submitted}
-}
-
 // sent says when Ctrl-Z of ex went out; zero: it did not.
 func (f *filter) sent(ex *exchange) time.Time {
 	f.mu.Lock()
@@ -419,5 +374,3 @@ func (f *filter) quietFor() time.Duration {
 	defer f.mu.Unlock()
 	return time.Since(f.lastByte)
 }
-
-var errStuckWrite = errors.New("the modem takes no bytes")

@@ -217,6 +217,8 @@ func (l *line) submit(ctx context.Context, tpdu []byte) submission {
 		}
 	}
 	l.flush()
+	stopped := make(chan time.Time, 1)
+	defer context.AfterFunc(ctx, func() { stopped <- time.Now() })()
 	_, err := l.at.SMSCommand("+CMGS="+strconv.Itoa(len(tpdu)), pduHex(tpdu), at.WithTimeout(l.prompt))
 	l.stale = errors.Is(err, at.ErrDeadlineExceeded)
 	ex := l.f.current()
@@ -224,26 +226,25 @@ func (l *line) submit(ctx context.Context, tpdu []byte) submission {
 		return refusal(l.classes, CodeHangup, ErrHangup)
 	}
 	if sent := l.f.sent(ex); !sent.IsZero() {
-		l.await(ctx, ex, sent)
+		l.await(ex, sent, stopped)
 	}
 	return l.judge(ex, err)
 }
 
-// await waits behind Ctrl-Z for what is still missing: the final result, or a reason why there will be none.
-func (l *line) await(ctx context.Context, ex *exchange, sent time.Time) {
+// await waits behind Ctrl-Z for what is still missing: the final result, or a reason why there will be none. A daemon that
+// stops shortens the wait.
+func (l *line) await(ex *exchange, sent time.Time, stopped <-chan time.Time) {
 	timer := time.NewTimer(time.Until(sent.Add(l.late)))
 	defer timer.Stop()
-	select {
-	case <-ex.done:
-		return
-	case <-timer.C:
-		return
-	case <-ctx.Done():
-	}
-	timer.Reset(l.grace)
-	select {
-	case <-ex.done:
-	case <-timer.C:
+	for {
+		select {
+		case <-ex.done:
+			return
+		case <-timer.C:
+			return
+		case at := <-stopped:
+			timer.Reset(time.Until(at.Add(l.grace)))
+		}
 	}
 }
 

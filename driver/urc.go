@@ -125,19 +125,6 @@ func (f *filter) suspect() {
 	})
 }
 
-// answeredBy says whether a line with this prefix belongs to the command's answer.
-func (ex *exchange) answeredBy(name string) bool {
-	name = strings.ToUpper(strings.TrimSpace(name))
-	switch name {
-	case "+CUSD", "+CMTI", "+CDSI", "+CDS", "+CMT":
-		return false
-	case "+CREG", "+CGREG", "+CEREG":
-		return name == ex.name && strings.HasSuffix(ex.cmd, "?")
-	}
-	own := strings.ToUpper(ex.name)
-	return own != "" && (name == own || strings.HasSuffix(own, "CCID") && strings.HasSuffix(name, "CCID"))
-}
-
 // normalise recognises a final result in the forms that modems give it (quirks Q17 to Q19). While a message is submitted
 // only the forms that cannot be anything else count, because a false refusal means a second send.
 func (f *filter) normalise(l string) (string, bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -106,7 +107,7 @@ func newRig(t *testing.T, cfg sim.Config) *rig {
 		if t.Failed() {
 			mu.Lock()
 			defer mu.Unlock()
-			t.Logf("the exchange:\n%s", strings.Join(r.lines[max(0, len(r.lines)-150):], "\n"))
+			t.Logf("the exchange:\n%s", strings.Join(r.lines, "\n"))
 		}
 	})
 	return r
@@ -171,5 +172,51 @@ func TestDriverAgainstEveryPersonality(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestDriverAndMagicNumbers is what a portal's own tests see: the last five digits decide, with no other call.
+func TestDriverAndMagicNumbers(t *testing.T) {
+	for _, tt := range []struct {
+		last     string
+		outcome  []driver.Outcome // one of them
+		code     string
+		arrives  bool
+		reported int
+	}{
+		{"99021", []driver.Outcome{driver.Refused}, "cms-21", false, 0},
+		{"99038", []driver.Outcome{driver.Refused}, "cms-38", false, 0},
+		{"98001", []driver.Outcome{driver.Accepted}, "", true, 1},
+		{"98002", []driver.Outcome{driver.Accepted}, "", true, 0},
+		{"98003", []driver.Outcome{driver.Accepted}, "", false, 1},
+		{"98004", []driver.Outcome{driver.Accepted, driver.Unknown}, "", true, 1},
+		{"98005", []driver.Outcome{driver.Accepted}, "", true, 2},
+		{"98006", []driver.Outcome{driver.Accepted}, "", true, 1},
+		{"98007", []driver.Outcome{driver.Accepted}, "", true, 2},
+		{"98008", []driver.Outcome{driver.Accepted}, "", true, 1},
+		{"98009", []driver.Outcome{driver.Unknown, driver.Refused}, "", false, 0},
+		{"98010", []driver.Outcome{driver.Accepted}, "", false, 1},
+	} {
+		t.Run(tt.last, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, sim.Config{Seed: 5, SubmitTime: 100 * time.Millisecond})
+				r.ready()
+				got := r.send("+4477009"+tt.last, "Your code: 123456."); t.Logf("%+v", got)
+				if !slices.Contains(tt.outcome, got.Outcome) || tt.code != "" && got.Code != tt.code {
+					t.Errorf("verdict: %+v, want %v %s", got, tt.outcome, tt.code)
+				}
+				time.Sleep(10 * time.Minute) // longer than any of them takes, and than the text lives
+				if m := r.net.Messages(sim.Filter{}); (len(m) == 1) != tt.arrives {
+					t.Errorf("on the phone: %+v", m)
+				}
+				if reports, _ := r.counts(); reports != tt.reported {
+					t.Errorf("%d reports, want %d", reports, tt.reported)
+				}
+				r.ready()
+				if again := r.send("+447700900123", "and again"); again.Outcome != driver.Accepted {
+					t.Errorf("afterwards: %+v", again)
+				}
+			})
+		})
 	}
 }

@@ -230,6 +230,7 @@ func TestNetworkFaults(t *testing.T) {
 		reports []seen
 	}{
 		{Fault{Kind: Delayed, Delay: time.Minute}, time.Minute, []seen{{61 * time.Second, 0}}},
+		{Fault{Kind: Delayed, Delay: 49 * time.Hour}, -1, []seen{{48 * time.Hour, 0x46}}}, // longer than its life
 		{Fault{Kind: Lose}, -1, []seen{{48 * time.Hour, 0x46}}},
 		{Fault{Kind: NoReport}, 0, nil},
 		{Fault{Kind: LateReport, Delay: time.Minute}, 0, []seen{{time.Second, 0x30}, {61 * time.Second, 0}}},
@@ -237,7 +238,7 @@ func TestNetworkFaults(t *testing.T) {
 		{Fault{Kind: FailedReport, Status: 0x41}, -1, []seen{{time.Second, 0x41}}},
 		{Fault{Kind: Slow, Delay: 20 * time.Second}, 20 * time.Second, []seen{{21 * time.Second, 0}}},
 	} {
-		t.Run(string(tt.fault.Kind), func(t *testing.T) {
+		t.Run(fmt.Sprint(tt.fault.Kind, tt.fault.Delay), func(t *testing.T) {
 			bubble(t, Config{ReportDelay: time.Second}, func(t *testing.T, h *host) {
 				h.want("AT+CNMI=2,1,0,1,0", "OK")
 				h.order(tt.fault)

@@ -173,6 +173,9 @@ func (n *Network) submit(m *Modem, t *tpdu.TPDU, ref uint8, to string) verdict {
 		return verdict{cause: how.cause}
 	}
 	n.sent++
+	if how.delay > validity(t, now) {
+		how.lose = true // TP-VP: the service centre gives up before the phone is there
+	}
 	if !how.lose && how.status == 0 {
 		n.receive(m, t, to, now.Add(how.delay))
 	}
