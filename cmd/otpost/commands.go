@@ -39,6 +39,10 @@ type commands struct {
 	Doctor    doctorCmd    `cmd:"" help:"Find out what is wrong on this machine, and how to mend it."`
 	Support   supportCmd   `cmd:"" name:"support-bundle" help:"Gather what is needed to find a fault, without secrets or numbers."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`
+
+	Completion completionCmd `cmd:"" help:"Print what makes a shell complete otpost's command lines."`
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
+	Complete   completeCmd   `cmd:"" hidden:""`
 }
 
 type configCmd struct {

@@ -91,8 +91,9 @@ func examples(lines ...string) string { return "\nExamples:\n\n    " + strings.J
 
 const description = `Self-hosted gateway for SMS one-time codes.
 
-Try it:            otpost demo
-Run it:            otpost serve --config /etc/otpost/otpost.yaml
-Make an API key:   otpost key create --name portal --scope portal
+    Try it:            otpost demo
+    Run it:            otpost serve --config /etc/otpost/otpost.yaml
+    Make an API key:   otpost key create --name portal --scope portal
+    Something wrong?   otpost doctor
 
 Exit codes: 0 it worked, 1 it did not (standard error says why), 2 the command line was wrong, 78 the configuration is wrong.`

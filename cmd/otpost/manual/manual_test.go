@@ -1,0 +1,142 @@
+package manual
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+// cli is a small command line of every kind.
+type cli struct {
+	Modem struct {
+		List struct {
+			JSON  bool   `help:"Print JSON."`
+			State string `enum:",ready,down" default:"" short:"s" help:"Only these. More text."`
+			Limit int    `help:"How many."`
+		} `cmd:"" help:"List modems. And more."`
+		Show showCmd `cmd:"" help:"Show one."`
+	} `cmd:"" help:"Modems."`
+	Shell struct {
+		Name string `arg:"" enum:"bash,zsh" help:"Which."`
+	} `cmd:"" help:"Shells."`
+	Secret struct{} `cmd:"" hidden:"" help:"Not shown."`
+}
+
+type showCmd struct {
+	Name string `arg:"" help:"Its name."`
+}
+
+func (*showCmd) Help() string {
+	return "It says .all of it\nwith a \\ in it.\n\nExamples:\n\n    prog modem show x\n    .dot"
+}
+
+func app(t *testing.T) *kong.Application {
+	t.Helper()
+	k, err := kong.New(&cli{}, kong.Name("prog"), kong.Description("A program.\n\nTry:  prog modem list"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.Model
+}
+
+func TestComplete(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"", "modem shell"},
+		{"mo", "modem"},
+		{"modem ", "list show"},
+		{"modem l", "list"},
+		{"modem list --", "--help --json --state --limit"},
+		{"modem list --s", "--state"},
+		{"modem list --state ", "ready down"},
+		{"modem list --state r", "ready"},
+		{"modem list -s d", "down"},
+		{"modem list --state=", "--state=ready --state=down"},
+		{"modem list --state=d", "--state=down"},
+		{"modem list --json ", ""},
+		{"modem list --limit ", ""},
+		{"modem list --state ready --l", "--limit"},
+		{"modem list --state=ready --l", "--limit"},
+		{"modem --json list --l", "--limit"},
+		{"modem show ", ""},
+		{"shell ", "bash zsh"},
+		{"shell z", "zsh"},
+		{"secret", ""},
+		{"nonsense ", "modem shell"},
+		{"modem list --nothing=", ""},
+	} {
+		words := strings.Split(c.line, " ")
+		var got []string
+		for _, cand := range Complete(app(t), words) {
+			got = append(got, cand.Word)
+		}
+		if d := cmp.Diff(c.want, strings.Join(got, " ")); d != "" {
+			t.Errorf("%q (-want +got)\n%s", c.line, d)
+		}
+	}
+	if got := Complete(app(t), []string{"modem", "l"}); len(got) != 1 || got[0].Help != "List modems" {
+		t.Errorf("help of a command: %+v", got)
+	}
+	if got := Complete(app(t), nil); len(got) != 2 {
+		t.Errorf("no words: %+v", got)
+	}
+}
+
+// Whatever stands on the line, completing it ends, and what it gives begins like the last word.
+func FuzzComplete(f *testing.F) {
+	f.Add("modem list --state=re")
+	f.Fuzz(func(t *testing.T, line string) {
+		words := strings.Split(line, " ")
+		for _, c := range Complete(app(t), words) {
+			if !strings.HasPrefix(c.Word, words[len(words)-1]) {
+				t.Errorf("%q goes on with %q", line, c.Word)
+			}
+		}
+	})
+}
+
+func TestScripts(t *testing.T) {
+	for _, shell := range Shells() {
+		if !strings.Contains(Script(shell), "otpost complete -- ") {
+			t.Errorf("%s: %q", shell, Script(shell))
+		}
+		if _, err := exec.LookPath(shell); err != nil {
+			t.Logf("%s is not installed: its script is not read by it", shell)
+			continue
+		}
+		cmd := exec.Command(shell, "-n")
+		cmd.Stdin = strings.NewReader(Script(shell))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s -n: %v: %s", shell, err, out)
+		}
+	}
+	if Script("tcsh") != "" {
+		t.Error("there is a script for a shell that is not listed")
+	}
+}
+
+// The page holds every command and flag that is not hidden, and groff has nothing against it.
+func TestMan(t *testing.T) {
+	got := Man(app(t), Page{Version: "1.0", Date: "2026-03-04", Tagline: "a program - to test", Sections: []Section{{"FILES", [][2]string{{"/etc/prog", ".hidden"}}}}})
+	for _, want := range []string{
+		".TH PROG 1 \"2026-03-04\" \"prog 1.0\"", `prog \- a program \- to test`, ".SS prog modem list\n", ".SS prog modem show <name>\n",
+		`\-s, \-\-state=`, "It says .all of it\nwith a \\e in it.\n", ".RS 4\n.nf\nprog modem show x\n\\&.dot\n.fi\n", ".SH FILES\n.TP\n.B /etc/prog\n\\&.hidden\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page lacks %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "Not shown") {
+		t.Error("the page shows a hidden command")
+	}
+	if _, err := exec.LookPath("groff"); err != nil {
+		t.Skip("groff is not installed: the page is not read by it")
+	}
+	cmd := exec.Command("groff", "-man", "-Tutf8", "-ww", "-z", "-k")
+	cmd.Stdin = strings.NewReader(got)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("groff: %v: %s", err, out)
+	}
+}
