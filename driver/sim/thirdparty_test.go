@@ -196,8 +196,12 @@ func TestGammuSMSD(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.write("outbox/OUT+447700900111.txtd", utf16le(shortText))
+	s.write("outbox/OUT+447700900112.txtd", utf16le(unicodeText))
+	s.write("outbox/OUT+447700900113.txtd", utf16le(longText()))
 	s.daemon(smsd, "-c", rc)
 	s.gets("+447700900111", shortText, 1)
+	s.gets("+447700900112", unicodeText, 1)
+	s.gets("+447700900113", longText(), 3)
 	if err := s.net.Text("+447700900456", "", "Réponse №7: ok"); err != nil {
 		t.Fatal(err)
 	}
@@ -261,12 +265,17 @@ func TestSMSTools(t *testing.T) {
 		}
 	})
 	s.daemon(smsd, "-c"+conf, "-t")
-	s.write("outgoing/one", "To: 447700900121\nReport: yes\n\n"+shortText+"\n")
+	s.write("outgoing/one", "To: 447700900121\nReport: yes\n\n"+shortText)
+	s.write("outgoing/two", "To: 447700900122\nAlphabet: UTF-8\n\n"+unicodeText)
+	s.write("outgoing/three", "To: 447700900123\n\n"+longText())
 	s.gets("+447700900121", shortText, 1)
+	s.gets("+447700900122", unicodeText, 1)
+	s.gets("+447700900123", longText(), 3)
 	if err := s.net.Text("+447700900456", "", "An answer to smstools"); err != nil {
 		t.Fatal(err)
 	}
 	s.fileWith("incoming/*", "An answer to smstools")
+	s.fileWith("report/*", "447700900121")
 }
 
 // smstools finds smsd of smstools3: other packages have a program of that name.
