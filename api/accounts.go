@@ -28,6 +28,10 @@ func (s *Server) accountCalls() {
 	portal := []Scope{ScopePortal}
 	register(s, call{id: "get-account", method: http.MethodGet, path: base, tag: "accounts", may: portal,
 		summary: "Look at an account", codes: []string{"not-found"}, answer: exampleAccount()}, s.getAccount)
+	register(s, call{id: "list-identities", method: http.MethodGet, path: base + "/identities", tag: "accounts", may: portal,
+		summary: "List an account's ways to get codes", about: "Each with its state, its masked target, since when, and when it was last used.",
+		codes:  []string{"not-found"},
+		answer: wire.IdentityList{Identities: []wire.IdentityStatus{{Type: "sms", Identity: exampleAccount().Identities.SMS}}}}, s.listIdentities)
 	register(s, call{id: "set-pin", method: http.MethodPut, path: base + "/pin", tag: "accounts", may: portal, status: http.StatusNoContent,
 		summary: "Set or change the PIN", about: "The first PIN makes the account. To change it, `current_pin` is needed and counted like any answer.",
 		codes: []string{"weak-pin", "verification-failed", "blocked"}, example: map[string]any{"pin": "739154"}}, s.setPIN)
@@ -49,6 +53,22 @@ func (s *Server) accountCalls() {
 		summary: "Turn SMS codes off: send a code", codes: append(sendCodes(), "not-found", "sms-not-enabled"), example: map[string]any{}, answer: exampleChallenge("sms.disable")}, s.disable)
 	register(s, call{id: "verify-disable-sms", method: http.MethodPost, path: base + "/sms/disable/verify", tag: "accounts", may: portal, once: true,
 		summary: "Turn SMS codes off: verify", codes: append(verifyCodes(), "not-found", "sms-not-enabled"), example: map[string]any{"code": "123456"}, answer: exampleAccount()}, s.disableVerify)
+}
+
+func (s *Server) listIdentities(ctx context.Context, in *AccountPath) (*answer[wire.IdentityList], error) {
+	all, err := s.cfg.Rules.Identities(ctx, s.now(), in.Account)
+	if err != nil {
+		return nil, err
+	}
+	out := wire.IdentityList{Identities: []wire.IdentityStatus{}}
+	for _, v := range all {
+		out.Identities = append(out.Identities, wire.IdentityStatus{Type: v.Type, Identity: identityOf(v)})
+	}
+	return &answer[wire.IdentityList]{out}, nil
+}
+
+func identityOf(v otp.IdentityView) wire.Identity {
+	return wire.Identity{Status: v.Status, Phone: v.Phone, EnabledAt: v.EnabledAt.UTC(), LastUsedAt: v.LastUsed.UTC()}
 }
 
 // sendCodes are the problems of calls that send a code.
@@ -125,5 +145,5 @@ func accountAnswer(v otp.AccountView, err error) (*answer[wire.Account], error) 
 		return nil, err
 	}
 	return &answer[wire.Account]{wire.Account{Account: v.Account, Grade: v.Grade, PINSet: v.PINSet, CreatedAt: v.CreatedAt.UTC(), UpdatedAt: v.UpdatedAt.UTC(),
-		Identities: wire.Identities{SMS: wire.Identity{Status: v.SMS.Status, Phone: v.SMS.Phone, EnabledAt: v.SMS.EnabledAt.UTC(), LastUsedAt: v.SMS.LastUsed.UTC()}}}}, nil
+		Identities: wire.Identities{SMS: identityOf(v.SMS)}}}, nil
 }

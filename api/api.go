@@ -122,6 +122,7 @@ func (s *Server) routes() {
 	s.messageCalls()
 	s.modemCalls()
 	s.eventCalls()
+	s.webhookCalls()
 	s.keyCalls()
 	s.adminCalls()
 	s.simulatorCalls()

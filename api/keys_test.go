@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,11 +156,11 @@ func TestKeySpecIsChecked(t *testing.T) {
 // countingKV counts updates.
 type countingKV struct {
 	store.KV
-	updates int
+	updates atomic.Int64
 }
 
 func (c *countingKV) Update(ctx context.Context, f func(store.Txn) error) error {
-	c.updates++
+	c.updates.Add(1)
 	return c.KV.Update(ctx, f)
 }
 
@@ -183,16 +184,16 @@ func TestLastUseIsNotedLazily(t *testing.T) {
 			}
 		}
 		use()
-		if kv.updates != 0 {
-			t.Errorf("%d writes before the minute is over", kv.updates)
+		if kv.updates.Load() != 0 {
+			t.Errorf("%d writes before the minute is over", kv.updates.Load())
 		}
 		time.Sleep(noteEvery + time.Second)
-		if kv.updates != 1 {
-			t.Errorf("%d writes for a thousand uses in a minute, want 1", kv.updates)
+		if kv.updates.Load() != 1 {
+			t.Errorf("%d writes for a thousand uses in a minute, want 1", kv.updates.Load())
 		}
 		time.Sleep(10 * noteEvery)
-		if kv.updates != 1 {
-			t.Errorf("%d writes without use, want none more", kv.updates-1)
+		if kv.updates.Load() != 1 {
+			t.Errorf("%d writes without use, want none more", kv.updates.Load()-1)
 		}
 		use()
 		last := time.Now()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,14 +31,39 @@ type kit struct {
 	*Server
 	t      testing.TB
 	kv     *store.Memory
-	log    *bytes.Buffer
+	log    *logBook
 	tokens map[Scope]string
+}
+
+// logBook is a log that may be read while it is written.
+type logBook struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBook) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// Reset forgets what was logged so far.
+func (l *logBook) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
 }
 
 // newKit builds the server's own layers; rules and queue are bare (their calls must not be made).
 func newKit(t testing.TB, change ...func(*Config)) *kit {
 	t.Helper()
-	k := &kit{t: t, kv: store.NewMemory(), log: &bytes.Buffer{}, tokens: map[Scope]string{}}
+	k := &kit{t: t, kv: store.NewMemory(), log: &logBook{}, tokens: map[Scope]string{}}
 	cfg := Config{Rules: &otp.Service{}, Gateway: &gateway.Gateway{}, KV: k.kv, Secrets: k.kv.Secrets(), Version: "test", Network: sim.NewNetwork(sim.NetworkConfig{}),
 		Log: slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, f := range change {

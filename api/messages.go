@@ -126,7 +126,22 @@ func (s *Server) getMessage(ctx context.Context, in *MessagePath) (*answer[wire.
 	if err != nil {
 		return nil, err
 	}
-	return &answer[wire.Message]{messageOf(m)}, nil
+	out := messageOf(m)
+	out.History = historyOf(m)
+	return &answer[wire.Message]{out}, nil
+}
+
+// historyOf is what the ledger knows of each hand-over.
+func historyOf(m gateway.Message) []wire.Attempt {
+	all := make([]wire.Attempt, len(m.Attempts))
+	for i, a := range m.Attempts {
+		all[i] = wire.Attempt{Modem: a.Modem, SIM: a.ICCID[max(0, len(a.ICCID)-4):], Outcome: string(a.Outcome), Class: string(a.Class),
+			Code: a.Code, Again: a.Again, ClaimedAt: a.ClaimedAt.UTC(), DoneAt: a.DoneAt.UTC()}
+		for _, ref := range a.References {
+			all[i].References = append(all[i].References, int(ref))
+		}
+	}
+	return all
 }
 
 func (s *Server) cancelMessage(ctx context.Context, in *MessagePath) (*nothing, error) {

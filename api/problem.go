@@ -82,6 +82,8 @@ func (s *Server) problemOf(ctx context.Context, err error) *wire.Problem {
 		return problem(codeStorageLow, "free disk space is below the reserve; sending is off until there is room")
 	case errors.Is(err, gateway.ErrNotFound):
 		return problem(codeNotFound, "there is no such message")
+	case errors.Is(err, gateway.ErrNoEndpoint):
+		return problem(codeNotFound, "there is no such webhook in the configuration")
 	case errors.Is(err, gateway.ErrTooLate):
 		return problem(codeTooLate, "the message is with a modem already, or has ended")
 	case ctx.Err() != nil:

@@ -242,3 +242,33 @@ func (c *Client) Health(ctx context.Context) (*wire.Health, error) {
 func (c *Client) Ready(ctx context.Context) (*wire.Health, error) {
 	return call[wire.Health](ctx, c, http.MethodGet, "/readyz", nil, nil)
 }
+
+// Identities lists an account's ways to get codes.
+func (c *Client) Identities(ctx context.Context, account string) (*wire.IdentityList, error) {
+	return call[wire.IdentityList](ctx, c, http.MethodGet, path("accounts", account, "identities"), nil, nil)
+}
+
+// Webhooks lists the endpoints that events are posted to.
+func (c *Client) Webhooks(ctx context.Context) (*wire.Webhooks, error) {
+	return call[wire.Webhooks](ctx, c, http.MethodGet, path("webhooks"), nil, nil)
+}
+
+// WebhookDeliveries lists the latest attempts to post to an endpoint, newest first.
+func (c *Client) WebhookDeliveries(ctx context.Context, name string, limit int) (*wire.Deliveries, error) {
+	return call[wire.Deliveries](ctx, c, http.MethodGet, path("webhooks", name, "deliveries"), url.Values{"limit": {strconv.Itoa(limit)}}, nil)
+}
+
+// TestWebhook posts a test event to an endpoint and says how that went.
+func (c *Client) TestWebhook(ctx context.Context, name string) (*wire.Delivery, error) {
+	return call[wire.Delivery](ctx, c.patient(), http.MethodPost, path("webhooks", name, "test"), nil, nil)
+}
+
+// ReplayWebhook has the stored events since an instant posted again.
+func (c *Client) ReplayWebhook(ctx context.Context, name string, since time.Time) (*wire.Replayed, error) {
+	return call[wire.Replayed](ctx, c, http.MethodPost, path("webhooks", name, "replay"), nil, wire.ReplayWebhook{Since: since})
+}
+
+// EnableWebhook switches an endpoint on again that a 410 had switched off.
+func (c *Client) EnableWebhook(ctx context.Context, name string) error {
+	return c.Do(ctx, http.MethodPost, path("webhooks", name, "enable"), nil, nil, nil)
+}

@@ -31,6 +31,7 @@ type Message struct {
 	SentAt      time.Time `json:"sent_at,omitzero" doc:"When the network took it."`
 	DeliveredAt time.Time `json:"delivered_at,omitzero" doc:"When the phone confirmed it."`
 	NotAfter    time.Time `json:"not_after" doc:"Nothing is transmitted after this."`
+	History     []Attempt `json:"history,omitempty" doc:"Each hand-over to a modem, oldest first; only when one message is asked for."`
 }
 
 // Messages is one page of messages, newest first.
