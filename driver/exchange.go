@@ -37,6 +37,13 @@ func (ex *exchange) answeredBy(name string) bool {
 	return own != "" && (name == own || strings.HasSuffix(own, "CCID") && strings.HasSuffix(name, "CCID"))
 }
 
+// foreign says that a final cannot be this command's: an SMS error for a command that has nothing to do with messages is
+// the late result of a submit that was given up.
+func (ex *exchange) foreign(final string) bool {
+	return strings.HasPrefix(final, "+CMS ERROR") && !strings.HasPrefix(ex.name, "+CM") && !strings.HasPrefix(ex.name, "+CN") &&
+		!strings.HasPrefix(ex.name, "+CP") && !strings.HasPrefix(ex.name, "+CS")
+}
+
 // result is what became of an exchange.
 type result struct {
 	info      []string

@@ -32,7 +32,8 @@ type filter struct {
 	ex        *exchange // in flight
 	last      *exchange // the newest, also when it is over
 	owed      int       // finals of commands that were given up
-	unsettled bool      // one of those is a submit
+	unsettled bool      // a submit was given up, on this port or before it was opened again
+	astray    bool      // a final came that nothing owed: answers may be out of step
 	muted     bool      // ESC is kept from the modem
 	swallow   bool      // the next final ends a late +CMGS
 	events    []event
@@ -135,7 +136,7 @@ func (f *filter) endLine() {
 
 // atPrompt says whether a '>' now is a prompt: at the start of a line, or right behind the command's echo.
 func (f *filter) atPrompt() bool {
-	if f.overlong {
+	if f.overlong || f.quoted != "" {
 		return false
 	}
 	text := strings.TrimSpace(string(f.buf))
@@ -221,7 +222,8 @@ func (f *filter) final(l string) bool {
 		return false
 	}
 	ex := f.ex
-	if ex == nil || f.swallow || ex.strict && len(ex.info) == 0 {
+	if ex == nil || f.swallow || ex.strict && len(ex.info) == 0 || f.unsettled && ex.foreign(final) {
+		f.astray = f.astray || f.owed == 0 && !f.swallow
 		f.owed = max(0, f.owed-1)
 		if ex != nil {
 			ex.held++
@@ -343,6 +345,15 @@ func (f *filter) sent(ex *exchange) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return ex.submitted
+}
+
+// lost says whether a final came that nothing owed, since it was asked last.
+func (f *filter) lost() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	astray := f.astray
+	f.astray = false
+	return astray
 }
 
 // owing sets how many finals are still to come.

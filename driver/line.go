@@ -67,7 +67,7 @@ func (l *line) close() error {
 // command runs one command. Its error is a *Cause, errTimeout (then the answer so far is returned too), errReset or
 // ErrHangup.
 func (l *line) command(cmd string, limit time.Duration) ([]string, error) {
-	if l.dirty {
+	if l.dirty || l.f.lost() {
 		if err := l.resync(); err != nil {
 			return nil, err
 		}
@@ -174,6 +174,7 @@ func (l *line) resync() error {
 			return err
 		case !errors.Is(err, errTimeout), r.held > 1: // answered, or refused behind what was owed
 			l.f.owing(0)
+			l.f.lost() // what strayed in until now is behind us
 			l.dirty = false
 			return nil
 		}
@@ -211,7 +212,7 @@ type submission struct {
 // submit hands over one TPDU. Up to Ctrl-Z everything that goes wrong is a refusal that is safe to repeat; behind it only
 // a final result is one, and its absence is Unknown. ctx ends the wait early, and only for a daemon that stops.
 func (l *line) submit(ctx context.Context, tpdu []byte) submission {
-	if l.dirty {
+	if l.dirty || l.f.lost() {
 		if err := l.resync(); err != nil {
 			return refusal(l.classes, errCode(err), err)
 		}

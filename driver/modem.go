@@ -26,13 +26,14 @@ const (
 // Modem is one modem: a loop that owns its port, and the calls into that loop. All methods are safe for concurrent use;
 // Run is called once.
 type Modem struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
-	classes classTable
-	ladder  *ladder      // of the loop
-	finder  finder       // of the loop
-	turned  atomic.Int64 // when the loop last came round, in Unix nanoseconds
+	cfg       Config
+	log       *slog.Logger
+	metrics   *metrics
+	classes   classTable
+	ladder    *ladder      // of the loop
+	finder    finder       // of the loop
+	unsettled bool         // a result is owed since before the port was opened; of the loop
+	turned    atomic.Int64 // when the loop last came round, in Unix nanoseconds
 
 	// mu guards what follows.
 	mu      sync.Mutex

@@ -95,6 +95,7 @@ func (s *session) afterFault(one submission) error {
 	case one.err != nil:
 		return one.err
 	case one.outcome == Unknown && one.code == CodeTimeout:
+		s.m.unsettled = true
 		return ErrSilent
 	case one.class == ClassModem || one.class == ClassUnknown && one.outcome == Refused:
 		if s.faults++; s.faults >= faultLimit {

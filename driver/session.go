@@ -71,8 +71,10 @@ type capabilities struct {
 }
 
 func newSession(m *Modem, p io.ReadWriteCloser) *session {
+	l := newLine(p, m.cfg, m.classes)
+	l.f.unsettled = m.unsettled
 	return &session{
-		m: m, l: newLine(p, m.cfg, m.classes),
+		m: m, l: l,
 		sends: make(chan sendRequest), calls: make(chan call), over: make(chan struct{}),
 		lazy: map[string]time.Time{}, began: time.Now(), joiner: newJoiner(),
 		slots: map[slot]string{}, doomed: map[slot]string{},
