@@ -155,3 +155,24 @@ func rankZ(a, b []float64) float64 {
 	n, m := float64(len(a)), float64(len(b))
 	return (u - n*m/2) / math.Sqrt(n*m*(n+m+1)/12)
 }
+
+// A PIN that is changed while it is being computed no longer opens anything.
+func TestPINChangedWhileItIsChecked(t *testing.T) {
+	b, ctx := newBench(t), context.Background()
+	b.setPIN(alice)
+	v, err := b.askEnable(alice, mobile)
+	b.must(err)
+	code := b.code(v.ID)
+	changing := false
+	b.pins.computed = func() {
+		if changing {
+			return
+		}
+		changing = true
+		b.must(b.SetPIN(ctx, b.now, portal, alice, "840275", goodPIN))
+	}
+	_, err = b.EnableVerify(ctx, b.now, portal, alice, VerifyRequest{Code: code, PIN: goodPIN})
+	b.wants(err, VerificationFailed)
+	_, err = b.EnableVerify(ctx, b.now, portal, alice, VerifyRequest{Code: code, PIN: "840275"})
+	b.must(err)
+}

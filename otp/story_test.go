@@ -111,6 +111,9 @@ func TestResend(t *testing.T) {
 			b.pass(1)
 			v, err = b.Resend(ctx, b.now, portal, v.ID)
 			b.must(err)
+			if all := b.messages(); all[len(all)-2].Status != gateway.Canceled || all[len(all)-1].Status != gateway.Queued {
+				t.Errorf("the first send, still queued, is %s, and the second %s", all[len(all)-2].Status, all[len(all)-1].Status)
+			}
 			if v.SendsLeft != 1 || !v.ResendAfter.Equal(b.now.Add(time.Minute)) {
 				t.Errorf("%d sends left, again at %v", v.SendsLeft, v.ResendAfter)
 			}
