@@ -54,8 +54,9 @@ type Config struct {
 	Network  *sim.Network         // the simulated phones; nil unless the modems are simulated
 	Ready    func() error         // nil: always ready; the error's text is shown to callers
 	Version  string
-	Random   io.Reader // nil: crypto/rand.Reader
-	Limits   Limits    // zero fields: the defaults
+	Random   io.Reader  // nil: crypto/rand.Reader
+	Texts    TextLimits // zero fields: the defaults
+	Limits   Limits     // zero fields: the defaults
 
 	TLS               *tls.Config        // for the TCP listeners, as NewTLS makes it; nil: plain HTTP, for loopback only (see CheckListen)
 	Insecure          bool               // plain HTTP to other addresses than loopback too; Run warns
@@ -89,6 +90,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Registry = prometheus.NewRegistry()
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Texts = cfg.Texts.withDefaults()
 	cfg.Version = cmp.Or(cfg.Version, "dev")
 	keys, err := NewKeys(KeysConfig{KV: cfg.KV, Secrets: cfg.Secrets, Random: cfg.Random, Log: cfg.Log})
 	if err != nil {

@@ -52,7 +52,7 @@ func problemExamples() map[string]*huma.Example {
 			p.Errors = []wire.InvalidPart{{Location: "body.phone", Message: "expected string"}}
 		case codeRateLimited:
 			p.Limit, p.RetryAfter = "phone-hour", 1800
-		case "blocked", "resend-too-early", codeNoCapacity, codeNoModem, codeUnavailable:
+		case "blocked", "resend-too-early", "pin-unavailable", codeNoCapacity, codeNoModem, codeUnavailable:
 			p.RetryAfter = 30
 		case "verification-failed":
 			p.AttemptsLeft = &left

@@ -33,7 +33,7 @@ func (s *Server) messageCalls() {
 	may := []Scope{ScopeMessages}
 	register(s, call{id: sendMessageID, method: http.MethodPost, path: "/v1/messages", tag: "messages", may: may, status: http.StatusAccepted, once: true,
 		summary: "Send a text", about: "For texts that are made elsewhere, such as an identity provider's own codes. A key with a profile may use that system's own form (see the how-to pages).",
-		codes:   []string{"country-not-allowed", "number-not-allowed", "invalid-phone", "no-capacity", "no-modem", "storage-low"},
+		codes:   []string{"country-not-allowed", "number-not-allowed", "invalid-phone", "rate-limited", "no-capacity", "no-modem", "storage-low"},
 		example: map[string]any{"to": "+447700900123", "text": "Your parcel is at the desk."}, answer: exampleMessage()}, s.sendMessage)
 	register(s, call{id: "list-messages", method: http.MethodGet, path: "/v1/messages", tag: "messages", may: append(may, ScopeOps),
 		summary: "List messages", about: "Newest first; texts and full numbers are not shown.",
@@ -60,7 +60,11 @@ func (s *Server) sendMessage(ctx context.Context, in *struct{ Body wire.SendMess
 		drafts = append(drafts, d)
 	}
 	var first gateway.Message
+	who := infoOf(ctx).who
 	err := s.cfg.KV.Update(ctx, func(tx store.Txn) error {
+		if err := s.countTexts(tx, now, who, drafts); err != nil {
+			return err
+		}
 		for i, d := range drafts {
 			m, err := s.cfg.Gateway.Enqueue(tx, now, d)
 			if err != nil {

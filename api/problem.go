@@ -103,7 +103,7 @@ func refused(e *otp.Error) *wire.Problem {
 	case otp.RateLimited:
 		p.Limit = e.Limit
 		after(p, e.RetryAfter)
-	case otp.Blocked, otp.ResendTooEarly:
+	case otp.Blocked, otp.ResendTooEarly, otp.PINUnavailable:
 		after(p, e.RetryAfter)
 	case otp.VerificationFailed:
 		p.AttemptsLeft = e.AttemptsLeft

@@ -87,7 +87,7 @@ func TestProblemOf(t *testing.T) {
 // Every code of otp has its own kind; an unknown one would come out as internal.
 func TestEveryRefusalHasAKind(t *testing.T) {
 	for _, c := range []otp.Code{otp.InvalidRequest, otp.CountryNotAllowed, otp.NumberNotAllowed, otp.NotFound, otp.AlreadyEnabled, otp.NotEnabled,
-		otp.PINNotSet, otp.ChallengeOver, otp.VerificationFailed, otp.InvalidPhone, otp.WeakPIN, otp.RateLimited, otp.Blocked, otp.ResendTooEarly} {
+		otp.PINNotSet, otp.ChallengeOver, otp.VerificationFailed, otp.InvalidPhone, otp.WeakPIN, otp.RateLimited, otp.Blocked, otp.ResendTooEarly, otp.PINUnavailable} {
 		if got := refused(&otp.Error{Code: c}); got.Code != string(c) {
 			t.Errorf("%s is answered as %s", c, got.Code)
 		}

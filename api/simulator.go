@@ -3,7 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,7 +39,8 @@ func registerSimulator(api huma.API, n *sim.Network, drain context.Context) {
 	s.modemCalls(api)
 }
 
-// NewSimulator serves the simulator's calls alone, without keys, as `otpost sim --http` does on loopback.
+// NewSimulator serves the simulator's calls alone, without keys, as `otpost sim --http` does on loopback. It answers only
+// requests that name this machine as their host: a page of another site cannot reach it under a name of its own.
 func NewSimulator(n *sim.Network, version string) http.Handler {
 	r := mux.NewRouter()
 	api := newHuma(r, version)
@@ -64,7 +68,23 @@ func NewSimulator(n *sim.Network, version string) http.Handler {
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, r, problem(codeForbidden, "requests from other sites' pages are refused"))
 	}))
-	return csrf.Handler(r)
+	return loopbackHost(csrf.Handler(r))
+}
+
+// loopbackHost lets in what asks for localhost or a loopback address.
+func loopbackHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			writeProblem(w, r, problem(codeForbidden, "the simulator is reached as localhost only"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // simulate adds one of the simulator's calls.

@@ -78,6 +78,7 @@ func (s *simulated) send(to, text string) {
 // call makes a request, checks the status and decodes the answer.
 func (s *simulated) call(method, path, body string, status int, into any) {
 	s.t.Helper()
+	path = "http://127.0.0.1:8476" + path
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body == "" {
 		r = httptest.NewRequest(method, path, nil)
@@ -251,6 +252,18 @@ func TestSimulatorRefusesOtherSitesAndUnknownCalls(t *testing.T) {
 	s.handler.ServeHTTP(w, r)
 	if w.Code != http.StatusForbidden {
 		t.Errorf("from another site: got %d", w.Code)
+	}
+	for host, want := range map[string]int{
+		"localhost": 200, "localhost:8476": 200, "127.0.0.1:80": 200, "[::1]:80": 200, "[::1]": 200, "evil.example": 403, "evil.example:80": 403,
+		"192.0.2.1": 403, "": 403, "127.0.0.1.evil.example": 403,
+	} {
+		r := httptest.NewRequest("GET", "http://localhost/v1/simulator/phones", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		s.handler.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("host %q: got %d, want %d", host, w.Code, want)
+		}
 	}
 	s.call("GET", "/v1/simulator/nothing", "", 404, nil)
 	s.call("POST", "/v1/simulator/phones", "{}", 405, nil)
