@@ -19,6 +19,7 @@ type job struct {
 	id       string
 	attempt  int
 	parts    int
+	iccid    string
 	notAfter time.Time
 	submit   driver.Submit
 }
@@ -47,6 +48,7 @@ func (g *Gateway) handle(ctx context.Context, m *modemState, e *entry) error {
 	began := time.Now()
 	r := g.hand(ctx, m, j)
 	if err := g.settle(ctx, m, j, r); err != nil {
+		g.cfg.Log.Error("verdict was not written: the message is uncertain at the next start", "message", j.id, "error", err)
 		return err
 	}
 	g.done(m, r, j, time.Since(began))
@@ -78,7 +80,7 @@ func (g *Gateway) done(m *modemState, r driver.Result, j *job, took time.Duratio
 // only when that is durable may a byte reach the modem. nil: there is nothing to send.
 func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, error) {
 	g.mu.Lock()
-	sim, limits, reports := m.simID(), m.limits(), m.status.ICCID
+	sim, limits, iccid := m.simID(), m.limits(), m.status.ICCID
 	g.mu.Unlock()
 	var j *job
 	err := g.update(ctx, func(tx store.Txn) error {
@@ -98,7 +100,7 @@ func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, err
 		if err != nil {
 			return err
 		}
-		left := parts - msg.taken(reports)
+		left := parts - msg.taken(iccid)
 		if !s.allows(left, msg.Lane, limits) {
 			g.regrow(tx, e, left)
 			return nil
@@ -112,8 +114,8 @@ func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, err
 				return err
 			}
 		}
-		i := msg.claim(now, m.name, reports)
-		j = &job{id: msg.ID, attempt: i, parts: left, notAfter: msg.NotAfter, submit: driver.Submit{
+		i := msg.claim(now, m.name, iccid)
+		j = &job{id: msg.ID, attempt: i, parts: left, iccid: iccid, notAfter: msg.NotAfter, submit: driver.Submit{
 			To: msg.To, Text: text, ConcatRef: msg.ConcatRef, SkipParts: msg.Attempts[i].First, Again: msg.Attempts[i].Again, Flash: msg.Flash,
 		}}
 		return g.put(tx, now, Queued, &msg)
@@ -178,8 +180,13 @@ func (g *Gateway) concatRef() (uint8, error) {
 // the deadline, and the modem gives up by itself if it passes before the first byte.
 func (g *Gateway) hand(ctx context.Context, m *modemState, j *job) driver.Result {
 	now := time.Now()
-	if !now.Before(j.notAfter) || ctx.Err() != nil {
+	switch {
+	case !now.Before(j.notAfter):
 		return driver.Result{Outcome: driver.Refused, Code: errExpired, Done: now}
+	case ctx.Err() != nil:
+		return driver.Result{Outcome: driver.Refused, Code: errStopped, Done: now}
+	case m.route.Modem.Status().ICCID != j.iccid: // re-plugged since the claim, which counted against another SIM
+		return driver.Result{Outcome: driver.Refused, Class: driver.ClassSIM, Code: errSIMChanged, Done: now}
 	}
 	ctx, cancel := context.WithDeadline(ctx, j.notAfter)
 	defer cancel()

@@ -19,14 +19,16 @@ const (
 
 // Stable codes of Message.Error that are not a modem's.
 const (
-	errExpired  = "expired-in-queue"
-	errCanceled = "canceled"
-	errMoot     = "no-longer-wanted"
-	errRender   = "text-failed"
-	errAttempts = "too-many-attempts"
-	errOverdue  = "overdue"
-	errRestart  = "restart"
-	errReport   = "report"
+	errExpired    = "expired-in-queue"
+	errCanceled   = "canceled"
+	errMoot       = "no-longer-wanted"
+	errRender     = "text-failed"
+	errAttempts   = "too-many-attempts"
+	errOverdue    = "overdue"
+	errRestart    = "restart"
+	errReport     = "report"
+	errStopped    = "stopped"
+	errSIMChanged = "sim-changed"
 )
 
 // Final says whether nothing can happen to the message any more. Sent and Uncertain are final once their time to be

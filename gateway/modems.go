@@ -238,19 +238,22 @@ type ModemView struct {
 
 // Modems lists the modems in the order they were attached.
 func (g *Gateway) Modems(context.Context) ([]ModemView, error) {
+	views := make([]ModemView, len(g.modems))
+	for i, m := range g.modems {
+		views[i].Status = m.route.Modem.Status() // not under mu: a driver may hold its own lock when it calls Changed
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	views := make([]ModemView, len(g.modems))
 	for i, m := range g.modems {
-		views[i] = g.view(m, now)
+		views[i] = g.view(m, views[i].Status, now)
 	}
 	return views, nil
 }
 
-func (g *Gateway) view(m *modemState, now time.Time) ModemView {
+func (g *Gateway) view(m *modemState, status driver.Status, now time.Time) ModemView {
 	v := ModemView{
-		Status: m.route.Modem.Status(), Paused: m.paused, SubmitTime: m.pace, Conversion: math.NaN(),
+		Status: status, Paused: m.paused, SubmitTime: m.pace, Conversion: math.NaN(),
 		DayLeft: -1, MonthLeft: -1, MinuteLeft: -1, Queue: g.queue.only(m.bit()),
 	}
 	if m.restUntil.After(now) {

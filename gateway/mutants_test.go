@@ -20,7 +20,6 @@ type lossy struct {
 	store.KV
 	mu   sync.Mutex
 	lost func(key string, value []byte) bool
-	undo map[string][]byte // what the disk still has; nil: nothing
 	mem  map[string][]byte // what the process believes
 }
 

@@ -45,13 +45,21 @@ func (s *simRecord) roll(now time.Time, loc *time.Location) {
 		s.Month, s.MonthCount = month, 0
 	}
 	low, high := now.Add(-paceWindow).UnixMilli(), now.Add(paceWindow).UnixMilli()
-	s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(ms int64) bool { return ms <= low || ms > high })
+	old := 0
+	for old < len(s.Recent) && s.Recent[old] <= low {
+		old++
+	}
+	s.Recent = s.Recent[old:] // copies of the record share what is behind: it is never written to
+	if n := len(s.Recent); n > 0 && s.Recent[n-1] > high {
+		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(ms int64) bool { return ms > high })
+	}
 }
 
 // take counts n parts, at instants that only grow. The caller has rolled the record.
 func (s *simRecord) take(now time.Time, n int, l limits) {
 	s.DayCount += n
 	s.MonthCount += n
+	s.Recent = slices.Clip(s.Recent)
 	for range n {
 		s.Recent = append(s.Recent, now.UnixMilli())
 	}
@@ -97,15 +105,6 @@ func (s *simRecord) quotaLeft(now time.Time, loc *time.Location, l limits) (int,
 		until = time.Date(y, m+1, 1, 0, 0, 0, 0, loc)
 	}
 	return left, until
-}
-
-// slotFree returns when the pace allows another part; zero: now. reserve slots are left to codes.
-func (s *simRecord) slotFree(l limits, reserve int) time.Time {
-	most := l.minute - reserve
-	if l.minute == 0 || len(s.Recent) < most || most < 1 {
-		return time.Time{}
-	}
-	return time.UnixMilli(s.Recent[len(s.Recent)-most]).Add(paceWindow + time.Millisecond)
 }
 
 // block quarantines the SIM, longer every time.

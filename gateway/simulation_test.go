@@ -52,7 +52,6 @@ type handover struct {
 	iccid   string
 	parts   int
 	again   bool
-	life    int // of the daemon
 	outcome driver.Outcome
 	done    time.Time
 }
