@@ -36,6 +36,7 @@ type Config struct {
 	StopGrace     time.Duration // how long a hand-over in flight delays a stop; 10 seconds
 	Poll          time.Duration // between looks at registration and signal; 10 seconds
 	Sweep         time.Duration // between looks at the message storage; 1 minute
+	Scan          time.Duration // between looks for IMEI on other ports, which disturbs what else is plugged in; 5 seconds
 
 	WriteChunk int           // for modems that lose bytes: pause behind each chunk …
 	WriteGap   time.Duration // … for this long (quirk Q09)
@@ -74,6 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.StopGrace = cmp.Or(c.StopGrace, 10*time.Second)
 	c.Poll = cmp.Or(c.Poll, 10*time.Second)
 	c.Sweep = cmp.Or(c.Sweep, time.Minute)
+	c.Scan = cmp.Or(c.Scan, 5*time.Second)
 	c.HookLimit = cmp.Or(c.HookLimit, 30*time.Second)
 	c.Sysfs = cmp.Or(c.Sysfs, "/sys")
 	if c.Log == nil {

@@ -31,11 +31,7 @@ func Ports() []string {
 	return out
 }
 
-// Bounds of looking for a modem on other ports than its own.
-const (
-	scanPace   = 5 * time.Second // looking disturbs what else is plugged in
-	scanRounds = 3               // in vain, before another modem at a port without a configured IMEI is taken on
-)
+const scanRounds = 3 // in vain, before another modem at a port without a configured IMEI is taken on
 
 // finder knows which modem belongs here. It belongs to the modem's loop.
 type finder struct {
@@ -56,7 +52,7 @@ func (m *Modem) find(ctx context.Context) (io.ReadWriteCloser, string, error) {
 		}
 		absent = err
 	}
-	if m.wanted() == "" || time.Since(m.finder.scanned) < scanPace {
+	if m.wanted() == "" || time.Since(m.finder.scanned) < m.cfg.Scan {
 		return nil, "", absent
 	}
 	p, device := m.scan(ctx)

@@ -54,7 +54,7 @@ func (p *plugged) candidates() []string {
 	return names
 }
 
-// unplugged pulls both modems out for a moment.
+// unplug pulls both modems out for a moment.
 func (p *plugged) unplug(t *testing.T) {
 	t.Helper()
 	for _, m := range p.modems {
@@ -67,7 +67,7 @@ func (p *plugged) unplug(t *testing.T) {
 func (p *plugged) drive(t *testing.T, c Config) *bench {
 	t.Helper()
 	b := &bench{t: t, network: p.network, to: "+447700900123"}
-	c.Candidates = p.candidates
+	c.Candidates, c.Scan = p.candidates, 500*time.Millisecond
 	b.start(c)
 	return b
 }

@@ -88,8 +88,9 @@ func TestSoak(t *testing.T) {
 func endure(t *testing.T, seed uint64, faults func(*rand.Rand) []sim.Fault) {
 	r := rand.New(rand.NewPCG(seed, 5))
 	network := sim.NewNetwork(sim.NetworkConfig{NoMagic: true, Seed: seed})
+	kinds := sim.Personalities()
 	modem, err := sim.New(sim.Config{
-		NoPTY: true, Network: network, Seed: seed, SubmitTime: chance(r, 3*time.Second), ReportDelay: chance(r, 20*time.Second),
+		NoPTY: true, Network: network, Seed: seed, Personality: kinds[r.IntN(len(kinds))], SubmitTime: chance(r, 3*time.Second), ReportDelay: chance(r, 20*time.Second),
 	})
 	if err != nil {
 		t.Fatal(err)
