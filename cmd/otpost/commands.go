@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -14,35 +12,21 @@ import (
 
 	"otpost/cmd/otpost/config"
 	"otpost/cmd/otpost/daemon"
+	"otpost/cmd/otpost/operate"
 	"otpost/otp"
 )
 
-// commands is the whole command line.
+// commands is the whole command line: what runs here, and what operators do.
 type commands struct {
-	Serve     serveCmd     `cmd:"" help:"Run the daemon."`
-	Demo      demoCmd      `cmd:"" help:"Play the main job on a simulated modem, then keep serving."`
-	Sim       simCmd       `cmd:"" help:"Run a simulated modem alone."`
-	Config    configCmd    `cmd:"" help:"Check or show the configuration."`
-	Key       keyCmd       `cmd:"" help:"API keys."`
-	Account   accountCmd   `cmd:"" help:"Accounts: show, unlock, erase, set the grade."`
-	Challenge challengeCmd `cmd:"" help:"Challenges: show, cancel."`
-	Send      sendCmd      `cmd:"" help:"Send a text, to one number or to a list."`
-	Messages  messagesCmd  `cmd:"" help:"Outgoing messages: list, show, cancel."`
-	Inbox     inboxCmd     `cmd:"" help:"Texts that came in."`
-	Modem     modemCmd     `cmd:"" help:"Modems: those of the daemon, and those on this machine's ports."`
-	Events    eventsCmd    `cmd:"" help:"What happened, and what happens."`
-	Limits    limitsCmd    `cmd:"" help:"What the limits refuse."`
-	Audit     auditCmd     `cmd:"" help:"The audit trail."`
-	Backup    backupCmd    `cmd:"" help:"Back up the running daemon's store, encrypted."`
-	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder, or check one."`
-	Bench     benchCmd     `cmd:"" help:"Measure this machine: sends, verifies, modem line use, memory."`
-	Doctor    doctorCmd    `cmd:"" help:"Find out what is wrong on this machine, and how to mend it."`
-	Support   supportCmd   `cmd:"" name:"support-bundle" help:"Gather what is needed to find a fault, without secrets or numbers."`
-	Version   versionCmd   `cmd:"" help:"Say which version this is."`
+	Serve  serveCmd  `cmd:"" help:"Run the daemon."`
+	Demo   demoCmd   `cmd:"" help:"Play the main job on a simulated modem, then keep serving."`
+	Sim    simCmd    `cmd:"" help:"Run a simulated modem alone."`
+	Config configCmd `cmd:"" help:"Check or show the configuration."`
 
-	Completion completionCmd `cmd:"" help:"Print what makes a shell complete otpost's command lines."`
-	Man        manCmd        `cmd:"" help:"Print the manual page."`
-	Complete   completeCmd   `cmd:"" hidden:""`
+	operate.Commands `embed:""`
+
+	Bench   benchCmd   `cmd:"" help:"Measure this machine: sends, verifies, modem line use, memory."`
+	Version versionCmd `cmd:"" help:"Say which version this is."`
 }
 
 type configCmd struct {
@@ -52,25 +36,10 @@ type configCmd struct {
 
 // configFile is the flag that names the configuration.
 type configFile struct {
-	Path string `name:"config" short:"c" default:"/etc/otpost/otpost.yaml" env:"OTPOST_TEST_CONFIG" help:"The configuration file." type:"path"`
+	operate.ConfigFile `embed:""`
 }
 
-// load reads the configuration and checks what its values mean to each other, without opening anything.
-func (f configFile) load() (config.Config, error) {
-	cfg, err := config.Load(f.Path, os.Environ())
-	if err != nil {
-		return config.Config{}, &configError{err}
-	}
-	if _, err := daemon.PolicyOf(cfg); err != nil {
-		return config.Config{}, &configError{fmt.Errorf("%s: %w", f.Path, err)}
-	}
-	return cfg, nil
-}
-
-// A configError is a configuration that trying again will not mend.
-type configError struct{ err error }
-
-func (e *configError) Error() string { return e.err.Error() }
+func (f configFile) load() (config.Config, error) { return f.Load() }
 
 type configCheckCmd struct {
 	configFile `embed:""`
@@ -146,11 +115,4 @@ func version() string {
 	return "0.0.0-dev"
 }
 
-// printLine writes v as one line of JSON, for streams.
-func printLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
+func printJSON(w io.Writer, v any) error { return operate.PrintJSON(w, v) }

@@ -9,10 +9,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"otpost/cmd/otpost/operate"
 )
 
 // The exit codes, documented in the help.
@@ -51,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
-	err = kctx.Run(&console{in: os.Stdin, out: stdout, err: stderr})
+	err = kctx.Run(&console{out: stdout, err: stderr}, operate.NewConsole(os.Stdin, stdout, stderr, version()))
 	if err != nil {
 		fmt.Fprintf(stderr, "otpost: %v\n", err)
 	}
@@ -60,8 +61,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 func exitCode(err error) int {
 	var (
-		usage usageError
-		wrong *configError
+		usage operate.UsageError
+		wrong *operate.ConfigError
 	)
 	switch {
 	case err == nil:
@@ -74,20 +75,8 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// A usageError is a command line that parses but asks for something that cannot be.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
-
-// console is what a command reads and writes: in for what does not belong on a command line, out for what was asked for,
-// err for everything else.
-type console struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
-// examples are the last part of a command's help.
-func examples(lines ...string) string { return "\nExamples:\n\n    " + strings.Join(lines, "\n    ") }
+// console is where a command writes: out for what was asked for, err for everything else.
+type console struct{ out, err io.Writer }
 
 const description = `Self-hosted gateway for SMS one-time codes.
 

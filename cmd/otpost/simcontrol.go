@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"otpost/api"
+	"otpost/cmd/otpost/operate"
 	"otpost/driver/sim"
 )
 
@@ -58,10 +59,10 @@ func serveControl(ctx context.Context, srv *http.Server, l net.Listener) error {
 func loopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return usageError(fmt.Sprintf("--http %s: give HOST:PORT, like 127.0.0.1:8476", addr))
+		return operate.UsageError(fmt.Sprintf("--http %s: give HOST:PORT, like 127.0.0.1:8476", addr))
 	}
 	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
 		return nil
 	}
-	return usageError(fmt.Sprintf("--http %s: the control API takes no key and shows every code; only loopback will do, like 127.0.0.1:8476", addr))
+	return operate.UsageError(fmt.Sprintf("--http %s: the control API takes no key and shows every code; only loopback will do, like 127.0.0.1:8476", addr))
 }

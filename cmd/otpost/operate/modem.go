@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -31,8 +31,8 @@ func (*modemListCmd) Help() string {
 }
 
 // Run lists the modems in the order of the configuration.
-func (c *modemListCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *modemListCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ type modemArg struct {
 	Name       string `arg:"" help:"The modem's name in the configuration."`
 }
 
-func (c modemArg) show(con *console, m *wire.Modem) error {
+func (c modemArg) show(con *Console, m *wire.Modem) error {
 	return c.print(con.out, m, func(w io.Writer) {
 		pair(w, "modem", m.Name)
 		pair(w, "state", modemState(*m))
@@ -107,8 +107,8 @@ type modemShowCmd struct {
 }
 
 // Run shows a modem.
-func (c *modemShowCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *modemShowCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ type modemPauseCmd struct {
 }
 
 // Run pauses a modem; what it is sending ends in peace.
-func (c *modemPauseCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *modemPauseCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -141,8 +141,8 @@ type modemResumeCmd struct {
 }
 
 // Run resumes a modem.
-func (c *modemResumeCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *modemResumeCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -158,8 +158,8 @@ type modemResetCmd struct {
 }
 
 // Run resets a modem.
-func (c *modemResetCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *modemResetCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (*modemUSSDCmd) Help() string {
 }
 
 // Run prints the network's answer.
-func (c *modemUSSDCmd) Run(ctx context.Context, con *console) error {
+func (c *modemUSSDCmd) Run(ctx context.Context, con *Console) error {
 	code := c.Code
 	if code == "-" {
 		b, err := io.ReadAll(io.LimitReader(con.in, 1<<10))
@@ -190,7 +190,7 @@ func (c *modemUSSDCmd) Run(ctx context.Context, con *console) error {
 		}
 		code = strings.TrimSpace(string(b))
 	}
-	daemon, err := c.dial()
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func (c *restoreCmd) read(ctx context.Context, f *os.File, ids []age.Identity) (
 		sum, err := store.Check(ctx, f, ids...)
 		return sum, "it can be restored", err
 	}
-	cfg, err := c.load()
+	cfg, err := c.Load()
 	if err != nil {
 		return store.Summary{}, "", err
 	}

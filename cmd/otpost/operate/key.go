@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -28,8 +28,8 @@ type keyCreateCmd struct {
 }
 
 // Run makes the key and prints its token alone on standard output, so that it can be put into a file.
-func (c *keyCreateCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *keyCreateCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (c *keyCreateCmd) Run(ctx context.Context, con *console) error {
 		return fmt.Errorf("make the key: %w", err)
 	}
 	if c.JSON {
-		return printJSON(con.out, made)
+		return PrintJSON(con.out, made)
 	}
 	fmt.Fprintf(con.err, "%s with %s; keep the token, it is not shown again:\n", made.Key.ID, strings.Join(made.Key.Scopes, ", "))
 	_, err = fmt.Fprintln(con.out, made.Token)
@@ -56,8 +56,8 @@ type keyListCmd struct {
 }
 
 // Run lists the keys, newest first.
-func (c *keyListCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *keyListCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (c *keyListCmd) Run(ctx context.Context, con *console) error {
 		return fmt.Errorf("list the keys: %w", err)
 	}
 	if c.JSON {
-		return printJSON(con.out, all)
+		return PrintJSON(con.out, all)
 	}
 	w := tabwriter.NewWriter(con.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCREATED\tLAST USED\tSTATE")
@@ -99,8 +99,8 @@ type keyRevokeCmd struct {
 }
 
 // Run ends a key.
-func (c *keyRevokeCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *keyRevokeCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -119,8 +119,8 @@ type keyRotateCmd struct {
 }
 
 // Run prints the new token alone on standard output.
-func (c *keyRotateCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *keyRotateCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}

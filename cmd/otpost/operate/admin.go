@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -26,8 +26,8 @@ func (*limitsReportCmd) Help() string {
 }
 
 // Run prints the report.
-func (c *limitsReportCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *limitsReportCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func (*auditVerifyCmd) Help() string {
 }
 
 // Run checks the trail.
-func (c *auditVerifyCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *auditVerifyCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -103,11 +103,11 @@ func (*auditExportCmd) Help() string {
 const auditPage = 1000
 
 // Run prints the trail; it ends where the trail is broken.
-func (c *auditExportCmd) Run(ctx context.Context, con *console) error {
+func (c *auditExportCmd) Run(ctx context.Context, con *Console) error {
 	if c.From < 1 {
-		return usageError("--from is 1 or more")
+		return UsageError("--from is 1 or more")
 	}
-	daemon, err := c.dial()
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}

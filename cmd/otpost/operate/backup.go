@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -27,19 +27,19 @@ func (*backupCmd) Help() string {
 }
 
 // Run writes a backup of the running daemon.
-func (c *backupCmd) Run(ctx context.Context, con *console) error {
+func (c *backupCmd) Run(ctx context.Context, con *Console) error {
 	if len(c.Recipient) == 0 && c.MakeIdentity == "" {
-		return usageError("who shall read the backup? give --recipient, or --make-identity for a first key")
+		return UsageError("who shall read the backup? give --recipient, or --make-identity for a first key")
 	}
 	if c.Output == "-" && terminal(con.out) {
-		return usageError("a backup is no text for a terminal; send it into a file or a pipe")
+		return UsageError("a backup is no text for a terminal; send it into a file or a pipe")
 	}
-	daemon, err := c.dial()
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
 	if _, err := age.ParseRecipients(strings.NewReader(strings.Join(c.Recipient, "\n"))); err != nil && len(c.Recipient) > 0 {
-		return usageError("--recipient: want age public keys, age1…")
+		return UsageError("--recipient: want age public keys, age1…")
 	}
 	to := c.Recipient
 	if c.MakeIdentity != "" {
@@ -87,7 +87,7 @@ func makeIdentity(path string) (string, error) {
 }
 
 type restoreCmd struct {
-	configFile `embed:""`
+	ConfigFile `embed:""`
 	asJSON     `embed:""`
 	Backup     string `arg:"" help:"The backup." type:"existingfile"`
 	Identity   string `short:"i" required:"" placeholder:"FILE" help:"A file that holds the age secret key." type:"existingfile"`
@@ -101,7 +101,7 @@ func (*restoreCmd) Help() string {
 }
 
 // Run restores a backup into the configured data folder, or only checks it.
-func (c *restoreCmd) Run(ctx context.Context, con *console) error {
+func (c *restoreCmd) Run(ctx context.Context, con *Console) error {
 	ids, err := readIdentities(c.Identity)
 	if err != nil {
 		return err

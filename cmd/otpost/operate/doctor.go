@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ import (
 )
 
 type doctorCmd struct {
-	configFile `embed:""`
+	ConfigFile `embed:""`
 	asJSON     `embed:""`
 }
 
@@ -33,10 +33,10 @@ func (*doctorCmd) Help() string {
 }
 
 // Run looks at this machine.
-func (c *doctorCmd) Run(ctx context.Context, con *console) error {
-	findings := c.examine(ctx)
+func (c *doctorCmd) Run(ctx context.Context, con *Console) error {
+	findings := c.examine(ctx, con)
 	if c.JSON {
-		if err := printJSON(con.out, map[string]any{"findings": findings}); err != nil {
+		if err := PrintJSON(con.out, map[string]any{"findings": findings}); err != nil {
 			return err
 		}
 	} else if err := printFindings(con.out, findings, colour(con.out)); err != nil {
@@ -48,29 +48,29 @@ func (c *doctorCmd) Run(ctx context.Context, con *console) error {
 	return nil
 }
 
-func (c *doctorCmd) examine(ctx context.Context) []doctor.Finding {
-	cfg, err := c.load()
+func (c *doctorCmd) examine(ctx context.Context, con *Console) []doctor.Finding {
+	cfg, err := c.Load()
 	if err != nil {
 		return []doctor.Finding{{Check: "configuration", Level: doctor.Mend, What: err.Error(), Why: "the daemon does not start with it",
 			Mend: "otpost config check --config " + c.Path}}
 	}
 	s := doctor.Host()
 	s.Config, s.ConfigPath, s.KeyFile = cfg, c.Path, keyFile(cfg)
-	if daemon := onSocket(cfg); daemon != nil {
+	if daemon := onSocket(con, cfg); daemon != nil {
 		s.Daemon = daemon
 	}
 	return doctor.Examine(ctx, s)
 }
 
 // onSocket is a client of the configured socket, or nil where there is none.
-func onSocket(cfg config.Config) *client.Client {
+func onSocket(con *Console, cfg config.Config) *client.Client {
 	if cfg.Socket == "" {
 		return nil
 	}
 	if _, err := os.Stat(cfg.Socket); err != nil {
 		return nil
 	}
-	daemon, err := client.New(client.Options{Socket: cfg.Socket, UserAgent: "otpost/" + version()})
+	daemon, err := client.New(client.Options{Socket: cfg.Socket, UserAgent: "otpost/" + con.version})
 	if err != nil {
 		return nil
 	}
@@ -99,7 +99,7 @@ func printFindings(w io.Writer, all []doctor.Finding, coloured bool) error {
 }
 
 type supportCmd struct {
-	configFile `embed:""`
+	ConfigFile `embed:""`
 	Output     string        `arg:"" optional:"" help:"The file to write; default: otpost-support-TIME.tar.gz here." type:"path"`
 	Since      time.Duration `default:"24h" help:"How far back the events go."`
 }
@@ -111,7 +111,7 @@ func (*supportCmd) Help() string {
 }
 
 // Run writes the bundle.
-func (c *supportCmd) Run(ctx context.Context, con *console) error {
+func (c *supportCmd) Run(ctx context.Context, con *Console) error {
 	now := time.Now()
 	name := c.Output
 	if name == "" {
@@ -132,9 +132,9 @@ func (c *supportCmd) Run(ctx context.Context, con *console) error {
 	return err
 }
 
-func (c *supportCmd) gather(ctx context.Context, con *console) ([]support.File, error) {
-	findings := (&doctorCmd{configFile: c.configFile}).examine(ctx)
-	about, err := support.JSON("version.json", map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+func (c *supportCmd) gather(ctx context.Context, con *Console) ([]support.File, error) {
+	findings := (&doctorCmd{ConfigFile: c.ConfigFile}).examine(ctx, con)
+	about, err := support.JSON("version.json", map[string]string{"version": con.version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (c *supportCmd) gather(ctx context.Context, con *console) ([]support.File, 
 		return nil, err
 	}
 	files := []support.File{about, found}
-	cfg, err := c.load()
+	cfg, err := c.Load()
 	if err != nil {
 		fmt.Fprintln(con.err, "otpost: the configuration does not load; doctor.json says why")
 		return files, nil
@@ -153,7 +153,7 @@ func (c *supportCmd) gather(ctx context.Context, con *console) ([]support.File, 
 		return nil, err
 	}
 	files = append(files, shown)
-	daemon := onSocket(cfg)
+	daemon := onSocket(con, cfg)
 	if daemon == nil {
 		fmt.Fprintln(con.err, "otpost: no daemon runs; metrics, modems and events are missing")
 		return files, nil

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -43,7 +43,7 @@ type probed struct {
 const probeTime = 30 * time.Second
 
 // Run looks at each port in turn.
-func (c *modemProbeCmd) Run(ctx context.Context, con *console) error {
+func (c *modemProbeCmd) Run(ctx context.Context, con *Console) error {
 	ports := c.Device
 	if len(ports) == 0 {
 		ports = driver.Ports()
@@ -64,7 +64,7 @@ func (c *modemProbeCmd) Run(ctx context.Context, con *console) error {
 		all = append(all, one)
 	}
 	if c.JSON {
-		if err := printJSON(con.out, map[string]any{"ports": all}); err != nil {
+		if err := PrintJSON(con.out, map[string]any{"ports": all}); err != nil {
 			return err
 		}
 	} else {
@@ -146,10 +146,10 @@ func (*modemAtCmd) Help() string {
 }
 
 // Run sends the commands and prints the answers as the modem gave them.
-func (c *modemAtCmd) Run(ctx context.Context, con *console) error {
+func (c *modemAtCmd) Run(ctx context.Context, con *Console) error {
 	answers, err := driver.Commands(ctx, c.Device, c.Baud, c.Timeout, c.Command...)
 	if errors.Is(err, driver.ErrNotByHand) {
-		return usageError(err.Error())
+		return UsageError(err.Error())
 	}
 	if errors.Is(err, driver.ErrHeld) {
 		err = fmt.Errorf("%w; if that is otpost serve, stop it first or use otpost modem show|reset|ussd", err)

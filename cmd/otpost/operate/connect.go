@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"errors"
@@ -21,16 +21,16 @@ type connection struct {
 }
 
 // dial returns a client of the daemon; it does not connect yet.
-func (c connection) dial() (*client.Client, error) {
+func (c connection) dial(con *Console) (*client.Client, error) {
 	if c.Address != "" {
 		if c.KeyFile == "" {
-			return nil, usageError("--address needs --key-file; keys do not belong on a command line")
+			return nil, UsageError("--address needs --key-file; keys do not belong on a command line")
 		}
 		key, err := os.ReadFile(c.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the key: %w", err)
 		}
-		return client.New(client.Options{Address: c.Address, Key: strings.TrimSpace(string(key)), UserAgent: "otpost/" + version()})
+		return client.New(client.Options{Address: c.Address, Key: strings.TrimSpace(string(key)), UserAgent: "otpost/" + con.version})
 	}
 	socket := c.Socket
 	if socket == "" {
@@ -41,7 +41,7 @@ func (c connection) dial() (*client.Client, error) {
 		case err != nil:
 			return nil, err
 		case cfg.Socket == "":
-			return nil, usageError("the daemon has no socket configured; use --address and --key-file")
+			return nil, UsageError("the daemon has no socket configured; use --address and --key-file")
 		default:
 			socket = cfg.Socket
 		}
@@ -49,5 +49,5 @@ func (c connection) dial() (*client.Client, error) {
 	if _, err := os.Stat(socket); err != nil {
 		return nil, fmt.Errorf("no daemon at %s; is `otpost serve` running?", socket)
 	}
-	return client.New(client.Options{Socket: socket, UserAgent: "otpost/" + version()})
+	return client.New(client.Options{Socket: socket, UserAgent: "otpost/" + con.version})
 }

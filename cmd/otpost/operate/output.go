@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ type asJSON struct {
 // print writes v as JSON, or as text says.
 func (j asJSON) print(w io.Writer, v any, text func(w io.Writer)) error {
 	if j.JSON {
-		return printJSON(w, v)
+		return PrintJSON(w, v)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	text(t)
@@ -68,12 +68,12 @@ func colour(w io.Writer) bool {
 }
 
 // sure asks on the terminal before something that cannot be undone. Without a terminal --yes is needed.
-func (con *console) sure(yes bool, question string) error {
+func (con *Console) sure(yes bool, question string) error {
 	if yes {
 		return nil
 	}
 	if !terminal(con.in) {
-		return usageError(question + " Nobody is there to ask; say --yes")
+		return UsageError(question + " Nobody is there to ask; say --yes")
 	}
 	fmt.Fprintf(con.err, "%s Type yes: ", question)
 	answer, err := bufio.NewReader(con.in).ReadString('\n')

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -31,8 +31,8 @@ func (*eventsCmd) Help() string {
 }
 
 // Run prints events, the oldest first.
-func (c *eventsCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *eventsCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -119,11 +119,11 @@ func (*inboxCmd) Help() string {
 }
 
 // Run lists inbound texts, newest first; with --follow the oldest first.
-func (c *inboxCmd) Run(ctx context.Context, con *console) error {
+func (c *inboxCmd) Run(ctx context.Context, con *Console) error {
 	if c.Limit < 1 || c.Limit > pageMost {
-		return usageError(fmt.Sprintf("--limit is 1 to %d", pageMost))
+		return UsageError(fmt.Sprintf("--limit is 1 to %d", pageMost))
 	}
-	daemon, err := c.dial()
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (c *inboxCmd) Run(ctx context.Context, con *console) error {
 }
 
 // newer prints the texts behind the one named last, the oldest first, and returns the id of the newest.
-func (c *inboxCmd) newer(con *console, page []wire.InboxMessage, last string) (string, error) {
+func (c *inboxCmd) newer(con *Console, page []wire.InboxMessage, last string) (string, error) {
 	for _, m := range slices.Backward(page) {
 		if m.ID <= last {
 			continue

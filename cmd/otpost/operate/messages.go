@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -37,11 +37,11 @@ func (*messagesListCmd) Help() string {
 }
 
 // Run lists messages; with --json and --follow each change is one line of JSON.
-func (c *messagesListCmd) Run(ctx context.Context, con *console) error {
+func (c *messagesListCmd) Run(ctx context.Context, con *Console) error {
 	if c.Limit < 0 {
-		return usageError("--limit is 0 or more")
+		return UsageError("--limit is 0 or more")
 	}
-	daemon, err := c.dial()
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *messagesListCmd) Run(ctx context.Context, con *console) error {
 }
 
 // line prints one message of a list that is followed.
-func (c *messagesListCmd) line(con *console, m wire.Message) error {
+func (c *messagesListCmd) line(con *Console, m wire.Message) error {
 	if c.JSON {
 		return printLine(con.out, m)
 	}
@@ -130,8 +130,8 @@ func (*messagesShowCmd) Help() string {
 }
 
 // Run shows a message once, or until it has ended.
-func (c *messagesShowCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *messagesShowCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (c *messagesShowCmd) Run(ctx context.Context, con *console) error {
 	return c.show(con, m)
 }
 
-func (c *messagesShowCmd) show(con *console, m *wire.Message) error {
+func (c *messagesShowCmd) show(con *Console, m *wire.Message) error {
 	return c.print(con.out, m, func(w io.Writer) {
 		pair(w, "message", m.ID)
 		pair(w, "to", m.To)
@@ -166,7 +166,7 @@ func (c *messagesShowCmd) show(con *console, m *wire.Message) error {
 const followEvery = 250 * time.Millisecond
 
 // follow prints the message at each change until it has ended.
-func (c *messagesShowCmd) follow(ctx context.Context, con *console, daemon *client.Client) error {
+func (c *messagesShowCmd) follow(ctx context.Context, con *Console, daemon *client.Client) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	last := ""
@@ -195,7 +195,7 @@ func (c *messagesShowCmd) follow(ctx context.Context, con *console, daemon *clie
 	}
 }
 
-func (c *messagesShowCmd) change(con *console, m wire.Message) error {
+func (c *messagesShowCmd) change(con *Console, m wire.Message) error {
 	if c.JSON {
 		return printLine(con.out, m)
 	}
@@ -214,8 +214,8 @@ func (*messagesCancelCmd) Help() string {
 }
 
 // Run cancels a message; one that a modem has already is too late.
-func (c *messagesCancelCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *messagesCancelCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}

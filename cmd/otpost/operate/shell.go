@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func (*completionCmd) Help() string {
 }
 
 // Run prints the shell's script.
-func (c *completionCmd) Run(con *console) error {
+func (c *completionCmd) Run(con *Console) error {
 	_, err := fmt.Fprint(con.out, manual.Script(c.Shell))
 	return err
 }
@@ -32,7 +32,7 @@ type completeCmd struct {
 }
 
 // Run prints each way to go on and, behind a tab, what it is.
-func (c *completeCmd) Run(k *kong.Context, con *console) error {
+func (c *completeCmd) Run(k *kong.Context, con *Console) error {
 	for _, w := range manual.Complete(k.Model, c.Words) {
 		if _, err := fmt.Fprintln(con.out, strings.TrimRight(w.Word+"\t"+w.Help, "\t")); err != nil {
 			return err
@@ -49,13 +49,13 @@ func (*manCmd) Help() string {
 }
 
 // Run prints the manual page.
-func (*manCmd) Run(k *kong.Context, con *console) error {
-	_, err := fmt.Fprint(con.out, manual.Man(k.Model, manPage()))
+func (*manCmd) Run(k *kong.Context, con *Console) error {
+	_, err := fmt.Fprint(con.out, manual.Man(k.Model, manPage(con.version)))
 	return err
 }
 
-func manPage() manual.Page {
-	return manual.Page{Version: version(), Tagline: "gateway for SMS one-time codes over GSM modems", Sections: []manual.Section{
+func manPage(version string) manual.Page {
+	return manual.Page{Version: version, Tagline: "gateway for SMS one-time codes over GSM modems", Sections: []manual.Section{
 		{Title: "EXIT STATUS", Entries: [][2]string{
 			{"0", "It worked."},
 			{"1", "It did not; standard error says why. Also: doctor found something to mend, a row of a list was refused, a followed message was not sent."},

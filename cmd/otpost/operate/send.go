@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -37,17 +37,17 @@ func (*sendCmd) Help() string {
 }
 
 // Run sends.
-func (c *sendCmd) Run(ctx context.Context, con *console) error {
+func (c *sendCmd) Run(ctx context.Context, con *Console) error {
 	if (c.To == "") == (c.File == "") {
-		return usageError("give a number or --file, one of them")
+		return UsageError("give a number or --file, one of them")
 	}
 	if c.Report != "" && c.File == "" {
-		return usageError("--report goes with --file")
+		return UsageError("--report goes with --file")
 	}
 	if c.TTL != c.TTL.Truncate(time.Second) || c.TTL < time.Second {
-		return usageError("--ttl is whole seconds, 10s to 72h")
+		return UsageError("--ttl is whole seconds, 10s to 72h")
 	}
-	daemon, err := c.dial()
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (c *sendCmd) Run(ctx context.Context, con *console) error {
 }
 
 // text is the text to send to one number.
-func (c *sendCmd) text(con *console) (string, error) {
+func (c *sendCmd) text(con *Console) (string, error) {
 	switch {
 	case c.Text != "" && c.TextFile != "":
-		return "", usageError("give --text or --text-file, one of them")
+		return "", UsageError("give --text or --text-file, one of them")
 	case c.Text != "":
 		return c.Text, nil
 	case c.TextFile != "":
@@ -87,11 +87,11 @@ func (c *sendCmd) text(con *console) (string, error) {
 	if s := strings.TrimRight(string(b), "\r\n"); s != "" {
 		return s, nil
 	}
-	return "", usageError("there is no text; give --text, --text-file or standard input")
+	return "", UsageError("there is no text; give --text, --text-file or standard input")
 }
 
 // list sends to every number of the list.
-func (c *sendCmd) list(ctx context.Context, con *console, daemon *client.Client, message wire.SendMessage) (err error) {
+func (c *sendCmd) list(ctx context.Context, con *Console, daemon *client.Client, message wire.SendMessage) (err error) {
 	template := c.Text
 	if c.TextFile != "" {
 		if template, err = c.text(con); err != nil {

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type accountArg struct {
 	Account    string `arg:"" help:"The portal's own id of the account."`
 }
 
-func (c accountArg) show(con *console, a *wire.Account) error {
+func (c accountArg) show(con *Console, a *wire.Account) error {
 	return c.print(con.out, a, func(w io.Writer) {
 		pair(w, "account", a.Account)
 		pair(w, "grade", a.Grade)
@@ -53,8 +53,8 @@ func (*accountShowCmd) Help() string {
 }
 
 // Run shows an account; its phone is masked.
-func (c *accountShowCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *accountShowCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -76,8 +76,8 @@ func (*accountUnlockCmd) Help() string {
 }
 
 // Run clears the failure counters and shows the account.
-func (c *accountUnlockCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *accountUnlockCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func (*accountEraseCmd) Help() string {
 }
 
 // Run erases an account after asking.
-func (c *accountEraseCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *accountEraseCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ type accountGradeCmd struct {
 func (*accountGradeCmd) Help() string { return examples("otpost account set-grade client-4711 2") }
 
 // Run sets the grade and shows the account.
-func (c *accountGradeCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *accountGradeCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}

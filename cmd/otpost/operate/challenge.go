@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -23,8 +23,8 @@ func (*challengeShowCmd) Help() string {
 }
 
 // Run shows a challenge; nobody is shown its code.
-func (c *challengeShowCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *challengeShowCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
@@ -59,8 +59,8 @@ func (*challengeCancelCmd) Help() string {
 }
 
 // Run cancels a challenge; a text that is still queued is not sent.
-func (c *challengeCancelCmd) Run(ctx context.Context, con *console) error {
-	daemon, err := c.dial()
+func (c *challengeCancelCmd) Run(ctx context.Context, con *Console) error {
+	daemon, err := c.dial(con)
 	if err != nil {
 		return err
 	}
