@@ -18,13 +18,21 @@ type simCmd struct {
 	SubmitTime  time.Duration `default:"0s" help:"How long the network takes for a message."`
 	ReportDelay time.Duration `default:"0s" help:"How long after that the delivery report comes."`
 	Seed        uint64        `help:"Makes identity and randomness; 0: from the name."`
+	Scenario    string        `placeholder:"FILE" type:"path" help:"A YAML file of what goes wrong and when; it is played from the start."`
 	HTTP        string        `placeholder:"HOST:PORT" help:"Serve the simulator's control API here; loopback only."`
 }
 
 // Run runs a simulated modem until ctx is done.
 func (c *simCmd) Run(ctx context.Context, con *console) error {
 	log := slog.New(slog.NewTextHandler(con.err, nil))
-	network := sim.NewNetwork(sim.NetworkConfig{})
+	network := sim.NewNetwork(sim.NetworkConfig{Seed: c.Seed, Log: log})
+	var scenario *sim.Scenario
+	if c.Scenario != "" {
+		var err error
+		if scenario, err = sim.LoadScenario(c.Scenario); err != nil {
+			return err
+		}
+	}
 	m, err := sim.New(sim.Config{
 		Name: "sim0", Personality: c.Personality, SubmitTime: c.SubmitTime, ReportDelay: c.ReportDelay,
 		Link: c.Link, Network: network, Seed: c.Seed, Log: log,
@@ -33,6 +41,9 @@ func (c *simCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	serve := []func(context.Context) error{m.Run}
+	if scenario != nil {
+		serve = append(serve, func(ctx context.Context) error { return network.Play(ctx, scenario) })
+	}
 	if c.HTTP != "" {
 		control, addr, err := simControl(c.HTTP, network)
 		if err != nil {
