@@ -18,7 +18,7 @@ func (s *Server) challengeCalls() {
 	portal := []Scope{ScopePortal}
 	register(s, call{id: "create-challenge", method: http.MethodPost, path: "/v1/challenges", tag: "challenges", may: portal, status: http.StatusAccepted, once: true,
 		summary: "Ask for a code", about: "For a login, a withdrawal (the PIN first, and the transaction that the code is bound to) or an operation of the configuration. A new challenge replaces the pending one of the same account and purpose.",
-		codes:   append(sendCodes(), "not-found", "sms-not-enabled", "pin-not-set", "verification-failed"),
+		codes:   append(sendCodes(), "not-found", "sms-not-enabled", "pin-not-set", "verification-failed", "pin-unavailable"),
 		example: map[string]any{"account": "client-4711", "purpose": "login"}, answer: exampleChallenge("login")}, s.createChallenge)
 	register(s, call{id: "get-challenge", method: http.MethodGet, path: one, tag: "challenges", may: portal,
 		summary: "Look at a challenge", codes: []string{"not-found"}, answer: exampleChallenge("login")}, s.getChallenge)

@@ -8,6 +8,9 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/swaggest/swgui/v5emb"
+
+	"otpost/api/docs/howto"
+	"otpost/api/docs/runbook"
 )
 
 // The pages work without a network and under a policy that allows nothing but our own files: no inline script, and of
@@ -47,8 +50,23 @@ func (s *Server) docsCalls() {
 		w.Header().Set("Cache-Control", "max-age=3600")
 		assets.ServeHTTP(w, r)
 	})).Methods(http.MethodGet, http.MethodHead)
+	s.markdownPages("/docs/runbook/{page}", runbook.Page)
+	s.markdownPages("/docs/howto/{page}", howto.Page)
 	s.router.HandleFunc("/problems", s.public("/problems", s.problemPages)).Methods(http.MethodGet, http.MethodHead)
 	s.router.HandleFunc("/problems/{code}", s.public("/problems/{code}", s.problemPages)).Methods(http.MethodGet, http.MethodHead)
+}
+
+// markdownPages serves pages as they are written, which browsers show as text.
+func (s *Server) markdownPages(route string, page func(name string) ([]byte, bool)) {
+	s.router.HandleFunc(route, s.public(route, func(w http.ResponseWriter, r *http.Request) {
+		b, ok := page(mux.Vars(r)["page"])
+		if !ok {
+			writeProblem(w, r, problem(codeNotFound, "there is no such page"))
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(b) // a client that is gone needs no answer
+	})).Methods(http.MethodGet, http.MethodHead)
 }
 
 var problemTemplate = template.Must(template.New("problems").Parse(`<!DOCTYPE html>
