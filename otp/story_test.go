@@ -237,3 +237,30 @@ func TestLockedAfterTooManyFailures(t *testing.T) {
 	_, err = b.create(alice, Login)
 	b.must(err)
 }
+
+func TestRotatedCodeStaysInsideTheLongestLife(t *testing.T) {
+	for _, tt := range []struct{ ttl, after, want time.Duration }{
+		{5 * time.Minute, 4 * time.Minute, 9 * time.Minute},
+		{10 * time.Minute, 9 * time.Minute, 10 * time.Minute},
+	} {
+		b := newBench(t, func(p *Policy) {
+			w := p.Purposes[Withdrawal]
+			w.TTL = tt.ttl
+			p.Purposes[Withdrawal] = w
+		})
+		b.enable(alice, mobile)
+		v, err := b.create(alice, Withdrawal)
+		b.must(err)
+		old := b.code(v.ID)
+		b.pass(tt.after)
+		v, err = b.Resend(context.Background(), b.now, portal, v.ID)
+		b.must(err)
+		if got := v.ExpiresAt.Sub(v.CreatedAt); got != tt.want {
+			t.Errorf("ttl %v, resent after %v: lives %v, want %v", tt.ttl, tt.after, got, tt.want)
+		}
+		_, err = b.verify(v.ID, old)
+		if b.code(v.ID) != old {
+			b.wants(err, VerificationFailed)
+		}
+	}
+}
