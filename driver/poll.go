@@ -14,7 +14,9 @@ func (s *session) plan(now time.Time) {
 	s.due(now, 0, task{"signal", s.pollSignal})
 	s.due(now, time.Minute, task{"operator", s.pollOperator})
 	s.due(now, s.m.cfg.Sweep, task{"sweep", s.sweep})
-	s.due(now, 0, task{"debts", s.payDebts})
+	for i := range (len(s.m.debts) + debtsAtOnce - 1) / debtsAtOnce {
+		s.soon(task{"debts" + strconv.Itoa(i), s.payDebts})
+	}
 }
 
 func (s *session) due(now time.Time, every time.Duration, t task) {

@@ -95,6 +95,48 @@ func TestReportNotTaken(t *testing.T) {
 	})
 }
 
+// One report that is never taken does not hold up the others, and neither a restart of the modem nor a flood loses any.
+func TestReportNeverTaken(t *testing.T) {
+	bubble(t, func(fk *fake, c *Config) { c.Handler = picky{c.Handler.(*recorder)} }, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+		ready(t, m)
+		for _, ref := range []string{"07", "08"} {
+			fk.urc("+CDS: 25\r\n0006" + ref + "0C91447700091032621111413021006211114130510000")
+		}
+		h.refuseWith(errors.New("store is low"))
+		for i := range 100 {
+			fk.urc(fmt.Sprintf("+CDS: 25\r\n0006%02X0C91447700091032621111413021006211114130510000", 100+i))
+		}
+		time.Sleep(time.Minute)
+		if err := m.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		h.refuseWith(nil)
+		time.Sleep(time.Minute)
+		seen := map[uint8]int{}
+		reports, _ := h.got()
+		for _, r := range reports {
+			seen[r.Reference]++
+		}
+		if len(reports) != 101 || len(seen) != 101 || seen[7] != 0 {
+			t.Errorf("%d reports, %d different, want all but one once", len(reports), len(seen))
+		}
+		if r := m.Send(t.Context(), hello); r.Outcome != Accepted {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// picky never takes reference 7.
+type picky struct{ *recorder }
+
+func (p picky) Report(ctx context.Context, modem string, r Report) error {
+	if r.Reference == 7 {
+		return errors.New("matches nothing")
+	}
+	return p.recorder.Report(ctx, modem, r)
+}
+
 // A storage that is full when we come is emptied, and texts that wait in the network come in.
 func TestFullStorageIsEmptied(t *testing.T) {
 	inNetwork(t, sim.Config{}, func(t *testing.T, m *Modem, n *sim.Network, s *sim.Modem, h *recorder) {

@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// maxDebts caps the reports kept while the handler refuses them; maxJunk how often an unreadable one is logged.
-const maxDebts = 4096
+// Bounds of the reports kept while the handler refuses them.
+const (
+	maxDebts    = 4096
+	debtsAtOnce = 32
+	debtLimit   = 24 * time.Hour
+)
 
 // routeReports finds a +CNMI that routes delivery reports here: handed over directly (ds=1) before kept in storage
 // (ds=2), before none; texts always kept (mt=1), so that they survive us. What the modem lists is tried first, but many
@@ -136,24 +140,39 @@ func (s *session) report(ctx context.Context, r Report) {
 		r.At = time.Now()
 	}
 	s.received("report")
-	if len(s.debts) > 0 || s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, r) != nil {
-		s.debts = append(s.debts, r)
-		if len(s.debts) > maxDebts {
-			s.debts = s.debts[1:]
-			s.received("report-lost")
-		}
+	if s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, r) == nil {
+		return
+	}
+	s.m.debts = append(s.m.debts, debt{r, time.Now()})
+	if len(s.m.debts) > maxDebts {
+		s.m.debts = s.m.debts[1:]
+		s.received("report-lost")
 	}
 }
 
-// payDebts offers the kept reports again, in order.
+// debt is a report that the handler did not take, and since when.
+type debt struct {
+	report Report
+	since  time.Time
+}
+
+// payDebts offers the kept reports again, oldest first, a few at a time so that sends go in between. One that is refused
+// again does not hold up the others; it is given up after debtLimit.
 func (s *session) payDebts(ctx context.Context) error {
-	for len(s.debts) > 0 {
-		if err := s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, s.debts[0]); err != nil {
-			s.m.log.Warn("delivery report not taken, offered again later", "error", err)
-			return nil
+	var kept []debt
+	n := min(len(s.m.debts), debtsAtOnce)
+	for _, d := range s.m.debts[:n] {
+		err := s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, d.report)
+		switch {
+		case err == nil:
+		case time.Since(d.since) > debtLimit:
+			s.received("report-lost")
+			s.m.log.Warn("delivery report never taken", "error", err)
+		default:
+			kept = append(kept, d)
 		}
-		s.debts = s.debts[1:]
 	}
+	s.m.debts = append(s.m.debts[n:], kept...)
 	return nil
 }
 

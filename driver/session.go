@@ -49,7 +49,6 @@ type session struct {
 	joiner joiner
 	slots  map[slot]string // what was read there last; secret
 	doomed map[slot]string // what was taken and is to be deleted
-	debts  []Report        // reports that the handler did not take yet
 	ussd   *ussdWait
 	faults int // refusals of class modem in a row
 	ready  bool

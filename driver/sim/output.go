@@ -90,10 +90,13 @@ func (m *Modem) final(r result) {
 	}
 }
 
-// urc writes an unsolicited result code; while a message is being typed it waits.
+// urc writes an unsolicited result code. While a message is being typed it waits; when nobody reads it is dropped.
 func (m *Modem) urc(lines ...string) {
 	if m.at.edit != nil || m.booting {
 		m.route.held = append(m.route.held, lines)
+		return
+	}
+	if m.sess != nil && m.sess.out.unheard() {
 		return
 	}
 	end := m.lineBreak()

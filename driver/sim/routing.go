@@ -71,9 +71,10 @@ func (m *Modem) routeOne(a arrival) bool {
 	return m.keep(a, m.mem.boxes[m.route.memories[2]], "+CMTI")
 }
 
-// direct hands a message to the host at once; in phase 2+ the next waits until +CNMA.
+// direct hands a message to the host at once; in phase 2+ the next waits until +CNMA, and all wait for a host that does
+// not read.
 func (m *Modem) direct(tag string, a arrival) bool {
-	if m.route.awaiting {
+	if m.route.awaiting || m.sess != nil && m.sess.out.unheard() {
 		return false
 	}
 	m.notify(m.directLines(tag, a)...)

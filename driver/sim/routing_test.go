@@ -226,3 +226,23 @@ func TestStoredAndSent(t *testing.T) {
 		h.want("AT+CMGR=1", `+CMGR: "STO SENT","+47709000213",`, "hello", "OK")
 	})
 }
+
+// TestNobodyReads lets a host be away for a day: lines are dropped, messages are not.
+func TestNobodyReads(t *testing.T) {
+	bubble(t, Config{Personality: "huawei-e3372"}, func(t *testing.T, h *host) {
+		h.want("AT+CNMI=2,2", "OK")
+		time.Sleep(24 * time.Hour)
+		if err := h.m.net.Text("+447700900456", "", "hello"); err != nil {
+			t.Fatal(err)
+		}
+		said := h.raw(time.Second)
+		if len(said) > 2*maxUnheard || strings.Contains(said, "+CMT") {
+			t.Errorf("%d bytes had waited: %q", len(said), said[max(0, len(said)-300):])
+		}
+		h.typed("AT^CURC=0\r")
+		h.raw(time.Second)
+		if got := h.say("AT+CNMI=2,2"); len(got) != 3 || !strings.HasPrefix(got[1], "+CMT: ,") {
+			t.Errorf("the text that waited: %q", got)
+		}
+	})
+}

@@ -11,6 +11,9 @@ import (
 // maxPending bounds what waits to be written: a modem whose host does not read drops what it has to say.
 const maxPending = 256 << 10
 
+// maxUnheard bounds the lines that nobody asked for and nobody reads: beyond it a modem keeps them to itself.
+const maxUnheard = 8 << 10
+
 // session is one connection to the modem's port.
 type session struct {
 	rw  io.ReadWriter
@@ -41,6 +44,13 @@ func (o *outbox) put(b []byte) {
 	}
 	o.mu.Unlock()
 	o.signal()
+}
+
+// unheard says that the host has not been reading for a while.
+func (o *outbox) unheard() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.data) > maxUnheard
 }
 
 // slow sets the pause before each byte, of those that wait too.

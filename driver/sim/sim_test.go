@@ -134,3 +134,54 @@ func bubble(t *testing.T, cfg Config, f func(t *testing.T, h *host)) {
 		f(t, h)
 	})
 }
+
+func TestServeOneAtATime(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, h *host) {
+		a, b := net.Pipe()
+		defer a.Close()
+		if err := h.m.Serve(context.Background(), b); !errors.Is(err, ErrBusy) {
+			t.Errorf("a second connection: got %v, want %v", err, ErrBusy)
+		}
+		h.want("AT", "OK")
+		if err := h.m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.m.Serve(context.Background(), b); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: got %v, want %v", err, ErrClosed)
+		}
+	})
+}
+
+// TestHostComesAndGoes: what was half typed is forgotten, what was set stays.
+func TestHostComesAndGoes(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, h *host) {
+		for range 200 {
+			h.typed("AT+CMGS=18\r")
+			h.raw(time.Millisecond)
+			h.typed("0021")
+			if err := h.conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			h.dial()
+			h.want("AT", "OK")
+		}
+	})
+}
+
+// BenchmarkSend is what one message costs the modem itself, over a pipe.
+func BenchmarkSend(b *testing.B) {
+	m, err := New(Config{NoPTY: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m.sess = newSession(nil)
+	for b.Loop() {
+		typed(m, []byte("AT+CMGS=18\r"))
+		typed(m, []byte(helloPDU+"\x1a"))
+	}
+	m.sess = nil
+	if err := m.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
