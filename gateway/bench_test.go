@@ -203,9 +203,9 @@ func TestMemoryIsFlat(t *testing.T) {
 		for i := range 500 * *soak {
 			b.enqueue(code(fmt.Sprintf("+4477%08d", i), 5*time.Minute))
 			if i%5 == 0 {
-				b.modems[0].script = func(int, driver.Submit) fakeAct { return refuse(driver.ClassNetwork, "cms-38") }
+				b.modems[0].plays(func(int, driver.Submit) fakeAct { return refuse(driver.ClassNetwork, "cms-38") })
 			} else if i%5 == 1 {
-				b.modems[0].script = nil
+				b.modems[0].plays(nil)
 			}
 			sleep(time.Second)
 		}

@@ -84,6 +84,13 @@ func (m *fakeModem) set(g *Gateway, s driver.State) {
 	g.Changed(m.Status())
 }
 
+// plays sets the script while the modem is in use.
+func (m *fakeModem) plays(script func(int, driver.Submit) fakeAct) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.script = script
+}
+
 func accept(took time.Duration) fakeAct {
 	return fakeAct{took: took, happens: true, result: driver.Result{Outcome: driver.Accepted}}
 }

@@ -249,7 +249,7 @@ func TestReportTimeout(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {
 		sent, doubtful := b.enqueue(code(alice, 5*time.Minute)), ""
 		sleep(2 * time.Second)
-		b.modems[0].script = func(int, driver.Submit) fakeAct { return unknown(false, 0) }
+		b.modems[0].plays(func(int, driver.Submit) fakeAct { return unknown(false, 0) })
 		doubtful = b.enqueue(text(bob, "hello"))
 		sleep(24*time.Hour - time.Minute)
 		if m := b.wantStatus(sent, Sent); m.Final() {
@@ -279,9 +279,9 @@ func TestEverythingIsCollected(t *testing.T) {
 			if i%3 == 0 {
 				d = text(d.To, "hello")
 			}
-			b.modems[i%2].script = func(n int, _ driver.Submit) fakeAct {
+			b.modems[i%2].plays(func(n int, _ driver.Submit) fakeAct {
 				return []fakeAct{accept(time.Second), unknown(true, 0), refuse(driver.ClassNetwork, "cms-38"), refuse(driver.ClassRecipient, "cms-1")}[n%4]
-			}
+			})
 			b.enqueue(d)
 			sleep(10 * time.Second)
 			b.report(b.modems[i%2], d.To, uint8(100+i), 0)
