@@ -211,6 +211,16 @@ func (h *bench) readFor(t *testing.T, p *process, d time.Duration) {
 	}
 }
 
+// readUntil notes what the child says until something holds, for as long as a busy machine may take.
+func (h *bench) readUntil(t *testing.T, p *process, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); {
+		if h.read(t, p, time.Until(end)) == "" {
+			t.Fatalf("the child ended, or said nothing of it for 20 s: %s", p.stderr.String())
+		}
+	}
+}
+
 // drain notes what the child has said and not been read yet. It must have ended or been stopped.
 func (h *bench) drain(t *testing.T, p *process) {
 	t.Helper()
