@@ -77,7 +77,9 @@ func sendCodes() []string {
 }
 
 // verifyCodes are the problems of calls that take an answer.
-func verifyCodes() []string { return []string{"verification-failed", "challenge-over", "blocked", "pin-unavailable"} }
+func verifyCodes() []string {
+	return []string{"verification-failed", "challenge-over", "blocked", "pin-unavailable"}
+}
 
 func (s *Server) getAccount(ctx context.Context, in *AccountPath) (*answer[wire.Account], error) {
 	return accountAnswer(s.cfg.Rules.Account(ctx, s.now(), in.Account))

@@ -189,3 +189,21 @@ func TestPanicIsAProblem(t *testing.T) {
 		t.Errorf("log: %s", k.log)
 	}
 }
+
+// A panic in the middle of an answer breaks the connection: half an answer must not look whole.
+func TestPanicInTheMiddle(t *testing.T) {
+	k := newKit(t)
+	k.router.HandleFunc("/half", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("{")) // it is in memory
+		panic("canary-994411")
+	})
+	defer func() {
+		if got := recover(); got != http.ErrAbortHandler {
+			t.Errorf("got %v, want the connection broken", got)
+		}
+		if strings.Contains(k.log.String(), "canary") {
+			t.Errorf("log: %s", k.log)
+		}
+	}()
+	k.do("GET", "/half", "", "")
+}

@@ -113,6 +113,7 @@ func (s *Server) finish(r *http.Request, rec *recorder, info *requestInfo, start
 			writeProblem(rec, r, problem(codeInternal, "the daemon's log says why, under this request's id"))
 		}
 	}
+	cut := panicked != nil && rec.status < http.StatusInternalServerError // half an answer went out as a success
 	if rec.status == 0 {
 		rec.status = http.StatusOK
 	}
@@ -124,6 +125,9 @@ func (s *Server) finish(r *http.Request, rec *recorder, info *requestInfo, start
 	}
 	s.log.LogAttrs(r.Context(), level, "request", requestAttrs(r.Context(), slog.String("method", knownMethod(r.Method)),
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took))...)
+	if cut {
+		panic(http.ErrAbortHandler) // the caller must not take it for whole
+	}
 }
 
 // secureHeaders are on every answer. Pages for browsers loosen the policy for themselves.
