@@ -12,6 +12,7 @@ import (
 const (
 	keepMessages = 500
 	keepFor      = 24 * time.Hour
+	slack        = 100 // so many more until the next look
 	maxPhones    = 10_000
 	maxPartial   = 1_000
 )
@@ -223,7 +224,9 @@ func (n *Network) receive(m *Modem, t *tpdu.TPDU, to string, at time.Time) {
 		ID: n.next, To: to, From: m.id.number, Text: text, Code: codeOf(text), Parts: len(parts),
 		Flash: err == nil && class == tpdu.MClass0, Modem: m.cfg.Name, ReceivedAt: at.UTC(),
 	})
-	p.forget(at)
+	if len(p.inbox) > keepMessages+slack {
+		p.forget(at)
+	}
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
