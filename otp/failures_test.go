@@ -279,3 +279,29 @@ func (b *bench) derived(id string) string {
 	b.must(err)
 	return deriveCode(key, c.input(), c.Digits)
 }
+
+// A failed enable counts as a failed PIN whichever part was wrong, and blocks the PIN for every other purpose.
+func TestFailedEnableCountsAsAFailedPIN(t *testing.T) {
+	for name, r := range map[string]VerifyRequest{"wrong pin": {PIN: "840275"}, "wrong code": {PIN: goodPIN}} {
+		b, ctx := newBench(t), context.Background()
+		b.setPIN(alice)
+		v, err := b.askEnable(alice, mobile)
+		b.must(err)
+		r.Code = b.code(v.ID)
+		if r.PIN == goodPIN {
+			r.Code = wrong(r.Code)
+		}
+		for range 3 {
+			_, err = b.EnableVerify(ctx, b.now, portal, alice, r)
+			b.wants(err, VerificationFailed)
+		}
+		for left := 1; left >= 0; left-- {
+			if e := b.wants(b.SetPIN(ctx, b.now, portal, alice, "840275", "840276"), VerificationFailed); *e.AttemptsLeft != left {
+				t.Errorf("%s: %d PINs left, want %d", name, *e.AttemptsLeft, left)
+			}
+		}
+		b.wants(b.SetPIN(ctx, b.now, portal, alice, "840275", goodPIN), Blocked)
+		_, err = b.EnableVerify(ctx, b.now, portal, alice, VerifyRequest{Code: b.derived(v.ID), PIN: goodPIN})
+		b.wants(err, Blocked)
+	}
+}

@@ -2,13 +2,18 @@ package otp
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/warthog618/sms/encoding/gsm7"
 	"pgregory.net/rapid"
+
+	"otpost/gateway"
+	"otpost/gateway/store"
 )
 
 func TestEnableText(t *testing.T) {
@@ -230,5 +235,35 @@ func TestRenderRefusesWhatIsMoot(t *testing.T) {
 	b.must(err)
 	if _, err := b.text(v.ID); err == nil {
 		t.Error("a used code was rendered")
+	}
+}
+
+// A message whose code was replaced is not sent, even if it is still on its way to a modem.
+func TestRenderRefusesAReplacedCode(t *testing.T) {
+	b, ctx := newBench(t), context.Background()
+	b.enable(alice, mobile)
+	v, err := b.create(alice, Withdrawal)
+	b.must(err)
+	render := func(change func(*gateway.Message)) error {
+		m := b.messages()[1] // the withdrawal's first; the enabling's is before it
+		change(&m)
+		return b.kv.View(ctx, func(tx store.Txn) error {
+			_, err := b.Render(tx, b.now, m)
+			return err
+		})
+	}
+	same := func(*gateway.Message) {}
+	b.must(render(same))
+	if err := render(func(m *gateway.Message) { m.To = mobile2 }); err == nil {
+		t.Error("rendered for another phone")
+	}
+	if err := render(func(m *gateway.Message) { m.Ref = v.ID }); err == nil {
+		t.Error("rendered without a generation")
+	}
+	b.pass(time.Minute)
+	_, err = b.Resend(ctx, b.now, portal, v.ID)
+	b.must(err)
+	if err := render(same); !errors.Is(err, gateway.ErrMoot) {
+		t.Errorf("the replaced code: %v", err)
 	}
 }
