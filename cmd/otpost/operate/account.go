@@ -90,6 +90,7 @@ func (c *accountUnlockCmd) Run(ctx context.Context, con *Console) error {
 
 type accountEraseCmd struct {
 	connection `embed:""`
+	asJSON     `embed:""`
 	Account    string `arg:"" help:"The portal's own id of the account."`
 	Yes        bool   `short:"y" help:"Do not ask."`
 }
@@ -111,8 +112,7 @@ func (c *accountEraseCmd) Run(ctx context.Context, con *Console) error {
 	if err := daemon.EraseAccount(ctx, c.Account); err != nil {
 		return fmt.Errorf("erase account %s: %w", c.Account, err)
 	}
-	_, err = fmt.Fprintf(con.out, "account %s is erased\n", c.Account)
-	return err
+	return c.print(con.out, map[string]any{"account": c.Account, "erased": true}, func(w io.Writer) { fmt.Fprintf(w, "account %s is erased\n", c.Account) })
 }
 
 type accountGradeCmd struct {

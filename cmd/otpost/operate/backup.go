@@ -14,6 +14,7 @@ import (
 
 type backupCmd struct {
 	connection   `embed:""`
+	asJSON       `embed:""`
 	Output       string   `arg:"" help:"The file to write; - is standard output." type:"path"`
 	Recipient    []string `short:"r" placeholder:"AGE1…" help:"An age public key; whoever has its secret half can read the backup. May be given more than once."`
 	MakeIdentity string   `placeholder:"FILE" help:"Make a new age key, write its secret half to this file, and encrypt to it. Keep that file apart from the backups." type:"path"`
@@ -65,8 +66,7 @@ func (c *backupCmd) Run(ctx context.Context, con *Console) error {
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return fmt.Errorf("write the backup: %w", err)
 	}
-	_, err = fmt.Fprintf(con.out, "%s holds %d records\n", c.Output, records)
-	return err
+	return c.print(con.out, map[string]any{"file": c.Output, "records": records}, func(w io.Writer) { fmt.Fprintf(w, "%s holds %d records\n", c.Output, records) })
 }
 
 // makeIdentity writes a new age key to a file that is not there yet, and returns its public half.

@@ -50,6 +50,7 @@ func (c *challengeShowCmd) Run(ctx context.Context, con *Console) error {
 
 type challengeCancelCmd struct {
 	connection `embed:""`
+	asJSON     `embed:""`
 	ID         string `arg:"" help:"The challenge's id, chl_…"`
 }
 
@@ -67,6 +68,5 @@ func (c *challengeCancelCmd) Run(ctx context.Context, con *Console) error {
 	if err := daemon.CancelChallenge(ctx, c.ID); err != nil {
 		return fmt.Errorf("cancel challenge %s: %w", c.ID, err)
 	}
-	_, err = fmt.Fprintf(con.out, "challenge %s is canceled\n", c.ID)
-	return err
+	return c.print(con.out, map[string]string{"id": c.ID, "status": "canceled"}, func(w io.Writer) { fmt.Fprintf(w, "challenge %s is canceled\n", c.ID) })
 }

@@ -1,6 +1,8 @@
 package operate
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +20,7 @@ type connection struct {
 	Socket  string `placeholder:"PATH" help:"The daemon's socket; default: as configured." type:"path"`
 	Address string `placeholder:"URL" help:"A daemon elsewhere, like https://otpost.example:8475; needs --key-file."`
 	KeyFile string `placeholder:"FILE" help:"A file that holds an API key, for --address." type:"path"`
+	CAFile  string `placeholder:"FILE" help:"The authority of that daemon's certificate, as PEM; default: the system's." type:"path"`
 }
 
 // dial returns a client of the daemon; it does not connect yet.
@@ -30,7 +33,11 @@ func (c connection) dial(con *Console) (*client.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the key: %w", err)
 		}
-		return client.New(client.Options{Address: c.Address, Key: strings.TrimSpace(string(key)), UserAgent: "otpost/" + con.version})
+		trust, err := c.trust()
+		if err != nil {
+			return nil, err
+		}
+		return client.New(client.Options{Address: c.Address, Key: strings.TrimSpace(string(key)), TLS: trust, UserAgent: "otpost/" + con.version})
 	}
 	socket := c.Socket
 	if socket == "" {
@@ -50,4 +57,20 @@ func (c connection) dial(con *Console) (*client.Client, error) {
 		return nil, fmt.Errorf("no daemon at %s; is `otpost serve` running?", socket)
 	}
 	return client.New(client.Options{Socket: socket, UserAgent: "otpost/" + con.version})
+}
+
+// trust is whose certificates are believed; nil: the system's.
+func (c connection) trust() (*tls.Config, error) {
+	if c.CAFile == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("%s holds no certificate", c.CAFile)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }

@@ -100,6 +100,7 @@ func printFindings(w io.Writer, all []doctor.Finding, coloured bool) error {
 
 type supportCmd struct {
 	ConfigFile `embed:""`
+	asJSON     `embed:""`
 	Output     string        `arg:"" optional:"" help:"The file to write; default: otpost-support-TIME.tar.gz here." type:"path"`
 	Since      time.Duration `default:"24h" help:"How far back the events go."`
 }
@@ -128,8 +129,7 @@ func (c *supportCmd) Run(ctx context.Context, con *Console) error {
 	if err := renameio.WriteFile(name, b.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write the bundle: %w", err)
 	}
-	_, err = fmt.Fprintf(con.out, "%s holds %d files\n", filepath.Base(name), len(files))
-	return err
+	return c.print(con.out, map[string]any{"file": name, "files": len(files)}, func(w io.Writer) { fmt.Fprintf(w, "%s holds %d files\n", filepath.Base(name), len(files)) })
 }
 
 func (c *supportCmd) gather(ctx context.Context, con *Console) ([]support.File, error) {

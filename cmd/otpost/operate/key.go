@@ -3,6 +3,7 @@ package operate
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,8 +24,16 @@ type keyCreateCmd struct {
 	Scope      []string      `required:"" enum:"portal,messages,ops,admin" help:"What it may do: portal, messages, ops, admin; may be given more than once."`
 	Expires    time.Duration `placeholder:"DURATION" help:"How long it works; default: for ever."`
 	AllowFrom  []string      `placeholder:"CIDR" help:"Where it may be used from; default: anywhere."`
+	PerMinute  int           `placeholder:"N" help:"Requests it may make in a minute; default: the daemon's limit."`
 	Profile    string        `help:"Whose request bodies POST /v1/messages takes from it, like generic or authentik."`
+	Recipient  []string      `placeholder:"NUMBER" help:"With the profiles grafana and alertmanager: who is told."`
 	JSON       bool          `help:"Print JSON."`
+}
+
+// Help shows the command at work.
+func (*keyCreateCmd) Help() string {
+	return "The token is printed alone on standard output, so that it can go into a file that others cannot read.\n" +
+		examples("(umask 077; otpost key create --name portal --scope portal > portal.key)", "otpost key create --name grafana --scope messages --profile grafana --recipient +447700900123 --allow-from 192.0.2.7")
 }
 
 // Run makes the key and prints its token alone on standard output, so that it can be put into a file.
@@ -33,7 +42,10 @@ func (c *keyCreateCmd) Run(ctx context.Context, con *Console) error {
 	if err != nil {
 		return err
 	}
-	in := wire.CreateKey{Name: c.Name, Scopes: c.Scope, AllowFrom: c.AllowFrom, Profile: c.Profile}
+	in := wire.CreateKey{Name: c.Name, Scopes: c.Scope, AllowFrom: c.AllowFrom, PerMinute: c.PerMinute, Profile: c.Profile}
+	for _, to := range c.Recipient {
+		in.Recipients = append(in.Recipients, wire.Secret(to))
+	}
 	if c.Expires != 0 {
 		at := time.Now().Add(c.Expires).UTC()
 		in.ExpiresAt = &at
@@ -95,6 +107,7 @@ func day(t time.Time) string {
 
 type keyRevokeCmd struct {
 	connection `embed:""`
+	asJSON     `embed:""`
 	ID         string `arg:"" help:"The key's id."`
 }
 
@@ -108,12 +121,12 @@ func (c *keyRevokeCmd) Run(ctx context.Context, con *Console) error {
 	if err != nil {
 		return fmt.Errorf("revoke the key: %w", err)
 	}
-	_, err = fmt.Fprintf(con.out, "%s (%s) is revoked\n", k.ID, k.Name)
-	return err
+	return c.print(con.out, k, func(w io.Writer) { fmt.Fprintf(w, "%s (%s) is revoked\n", k.ID, k.Name) })
 }
 
 type keyRotateCmd struct {
 	connection `embed:""`
+	asJSON     `embed:""`
 	ID         string        `arg:"" help:"The key's id."`
 	Overlap    time.Duration `default:"24h" help:"How long the old token goes on working."`
 }
@@ -127,6 +140,9 @@ func (c *keyRotateCmd) Run(ctx context.Context, con *Console) error {
 	made, err := daemon.RotateKey(ctx, c.ID, fmt.Sprintf("%ds", int(c.Overlap.Seconds())))
 	if err != nil {
 		return fmt.Errorf("rotate the key: %w", err)
+	}
+	if c.JSON {
+		return PrintJSON(con.out, made)
 	}
 	fmt.Fprintf(con.err, "%s has a new token; the old one works for %v more:\n", made.Key.ID, c.Overlap)
 	_, err = fmt.Fprintln(con.out, made.Token)

@@ -205,6 +205,7 @@ func (c *messagesShowCmd) change(con *Console, m wire.Message) error {
 
 type messagesCancelCmd struct {
 	connection `embed:""`
+	asJSON     `embed:""`
 	ID         string `arg:"" help:"The message's id, msg_…"`
 }
 
@@ -222,6 +223,5 @@ func (c *messagesCancelCmd) Run(ctx context.Context, con *Console) error {
 	if err := daemon.CancelMessage(ctx, c.ID); err != nil {
 		return fmt.Errorf("cancel message %s: %w", c.ID, err)
 	}
-	_, err = fmt.Fprintf(con.out, "message %s is canceled\n", c.ID)
-	return err
+	return c.print(con.out, map[string]string{"id": c.ID, "status": "canceled"}, func(w io.Writer) { fmt.Fprintf(w, "message %s is canceled\n", c.ID) })
 }

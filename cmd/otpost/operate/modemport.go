@@ -127,6 +127,9 @@ func stanzaName(p probed) string {
 	if name == "" {
 		name = "modem"
 	}
+	if p.IMEI == "" {
+		return name
+	}
 	return name + "-" + p.IMEI[max(0, len(p.IMEI)-4):]
 }
 
