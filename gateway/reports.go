@@ -43,7 +43,7 @@ func refPart(ref uint8) string { return fmt.Sprintf("%03d/", ref) }
 
 // Report implements driver.Handler. It returns nil once the report is durable; the same report may come again.
 func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) error {
-	sim, flight := g.reporter(modem, r)
+	sim := g.reporter(modem, r)
 	return g.update(ctx, func(tx store.Txn) error {
 		now := time.Now()
 		outcome, err := g.match(tx, now, sim, r)
@@ -52,7 +52,7 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 		}
 		early := time.Time{}
 		if outcome == "" {
-			if early, err = g.inFlight(tx, flight, r); err != nil {
+			if early, err = g.inFlight(tx, sim, r); err != nil {
 				return err
 			}
 			if outcome, err = g.settleUnsure(tx, now, sim, early, r); err != nil {
@@ -77,36 +77,51 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 	})
 }
 
-// reporter returns the SIM that a report came to and the message that its modem is just handing over.
-func (g *Gateway) reporter(modem string, r driver.Report) (sim, flight string) {
+// reporter returns the SIM that a report came to.
+func (g *Gateway) reporter(modem string, r driver.Report) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	sim = simOr(r.ICCID, modem)
-	if m := g.byName[modem]; m != nil {
-		if r.ICCID == "" {
-			sim = m.simID()
-		}
-		if m.current != nil && !m.overdue {
-			flight = formatID(messagePrefix, m.current.id)
-		}
+	if m := g.byName[modem]; m != nil && r.ICCID == "" {
+		return m.simID()
 	}
-	return sim, flight
+	return simOr(r.ICCID, modem)
 }
 
-// inFlight returns when the message whose verdict is still to come was handed over, if the report may be about that; else
-// zero.
-func (g *Gateway) inFlight(tx store.Txn, id string, r driver.Report) (time.Time, error) {
-	if id == "" {
-		return time.Time{}, nil
+// inFlight returns when a message was handed over whose verdict is still to come, if the report may be about it; of
+// several the one nearest in time; zero: none.
+func (g *Gateway) inFlight(tx store.Txn, sim string, r driver.Report) (time.Time, error) {
+	var nearest time.Time
+	for _, id := range g.flights() {
+		m, err := g.Lookup(tx, id)
+		if err != nil {
+			if err = ignoreNotFound(err); err != nil {
+				return nearest, err
+			}
+			continue
+		}
+		if m.Status != Sending || !samePhone(m.To, r.Recipient) {
+			continue
+		}
+		a := m.Attempts[len(m.Attempts)-1]
+		near := nearest.IsZero() || distance(a.ClaimedAt, r) < distance(nearest, r)
+		if simOr(a.ICCID, a.Modem) == sim && plausible(a.ClaimedAt, r) && near {
+			nearest = a.ClaimedAt
+		}
 	}
-	m, err := g.Lookup(tx, id)
-	if err != nil || len(m.Attempts) == 0 {
-		return time.Time{}, ignoreNotFound(err)
+	return nearest, nil
+}
+
+// flights returns the messages that modems are handing over.
+func (g *Gateway) flights() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var ids []string
+	for _, m := range g.modems {
+		if m.current != nil {
+			ids = append(ids, formatID(messagePrefix, m.current.id))
+		}
 	}
-	if at := m.Attempts[len(m.Attempts)-1].ClaimedAt; samePhone(m.To, r.Recipient) && plausible(at, r) {
-		return at, nil
-	}
-	return time.Time{}, nil
+	return ids
 }
 
 // match finds the part that a report is about by SIM, reference, recipient and time, and records it. An empty outcome
@@ -293,11 +308,17 @@ func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 	}
 	for _, key := range keys {
 		outcome, err := g.match(tx, now, sim, parked[key]) // the same report may have been parked twice
-		if err == nil && outcome == "" {
-			outcome, err = g.settleUnsure(tx, now, sim, time.Time{}, parked[key])
-		}
 		if err != nil {
 			return err
+		}
+		if outcome == "" {
+			flight, err := g.inFlight(tx, sim, parked[key])
+			if err != nil {
+				return err
+			}
+			if outcome, err = g.settleUnsure(tx, now, sim, flight, parked[key]); err != nil {
+				return err
+			}
 		}
 		if outcome == "" {
 			continue
