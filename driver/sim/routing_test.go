@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -232,6 +233,7 @@ func TestNobodyReads(t *testing.T) {
 	bubble(t, Config{Personality: "huawei-e3372"}, func(t *testing.T, h *host) {
 		h.want("AT+CNMI=2,2", "OK")
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		if err := h.m.net.Text("+447700900456", "", "hello"); err != nil {
 			t.Fatal(err)
 		}
