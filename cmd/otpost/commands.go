@@ -43,6 +43,13 @@ func (f configFile) load() (config.Config, error) { return f.Load() }
 
 type configCheckCmd struct {
 	configFile `embed:""`
+	JSON       bool `help:"Print JSON."`
+}
+
+// Help shows the command at work.
+func (*configCheckCmd) Help() string {
+	return "It also shows how each text comes out: its length, and what people will read. Exit code 78: it is wrong, and each line of standard error says where.\n\n" +
+		"Examples:\n\n    otpost config check --config /etc/otpost/otpost.yaml"
 }
 
 // Run loads the configuration as serve would, without opening anything.
@@ -55,16 +62,19 @@ func (c *configCheckCmd) Run(con *console) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Path, err)
 	}
-	fmt.Fprintf(con.out, "%s is good: %d modems, countries %v\n", c.Path, len(cfg.Modems), cfg.Countries)
-	return printTexts(con.out, policy)
-}
-
-// printTexts shows how each text comes out: what it costs to send and what people will read.
-func printTexts(w io.Writer, policy otp.Policy) error {
 	reports, err := policy.TextReports()
 	if err != nil {
 		return err
 	}
+	if c.JSON {
+		return printJSON(con.out, map[string]any{"file": c.Path, "modems": len(cfg.Modems), "countries": cfg.Countries, "texts": reports})
+	}
+	fmt.Fprintf(con.out, "%s is good: %d modems, countries %v\n", c.Path, len(cfg.Modems), cfg.Countries)
+	return printTexts(con.out, reports)
+}
+
+// printTexts shows how each text comes out: what it costs to send and what people will read.
+func printTexts(w io.Writer, reports []otp.TextReport) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "LOCALE\tTEXT\tENCODING\tLONGEST\tEXAMPLE")
 	for _, r := range reports {
