@@ -67,10 +67,19 @@ func (c *configCheckCmd) Run(con *console) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(con.out, map[string]any{"file": c.Path, "modems": len(cfg.Modems), "countries": cfg.Countries, "texts": reports})
+		return printJSON(con.out, map[string]any{"file": c.Path, "modems": len(cfg.Modems), "countries": cfg.Countries, "texts": textsForPrograms(reports)})
 	}
 	fmt.Fprintf(con.out, "%s is good: %d modems, countries %v\n", c.Path, len(cfg.Modems), cfg.Countries)
 	return printTexts(con.out, reports)
+}
+
+// textsForPrograms are the reports under the names that everything else in JSON has.
+func textsForPrograms(reports []otp.TextReport) []map[string]any {
+	all := make([]map[string]any, len(reports))
+	for i, r := range reports {
+		all[i] = map[string]any{"locale": r.Locale, "text": r.Purpose, "encoding": r.Encoding, "length": r.Length, "room": r.Room, "compact": r.Compact, "example": r.Example}
+	}
+	return all
 }
 
 // printTexts shows how each text comes out: what it costs to send and what people will read.
