@@ -64,12 +64,12 @@ type Result struct {
 
 // Report is one SMS-STATUS-REPORT (3GPP TS 23.040 9.2.2.3).
 type Report struct {
-	ICCID     string // the SIM it came to
-	Reference uint8  // TP-MR
-	Recipient string // TP-RA, as the network wrote it
-	Status    byte   // TP-ST: 0x00-0x1f delivered (0x00 received), 0x20-0x3f still trying, 0x40-0x6f permanent, 0x70- temporary and ended
-	Sent      time.Time
-	At        time.Time
+	ICCID     string    // the SIM it came to
+	Reference uint8     // TP-MR
+	Recipient string    // TP-RA, as the network wrote it
+	Status    byte      // TP-ST: 0x00-0x1f delivered (0x00 received), 0x20-0x3f still trying, 0x40-0x6f permanent, 0x70- temporary and ended
+	Sent      time.Time // TP-SCTS, by the network's clock and to the second; zero: not told
+	At        time.Time // when it reached us, by our clock: TP-DT is the network's, and no good for comparing with ours
 }
 
 // Final says whether the network has stopped trying, and Delivered whether the phone has the part.

@@ -379,6 +379,22 @@ func (f *filter) take() []event {
 	return e
 }
 
+// takePDUs returns the texts and reports among the events, in order, and leaves the rest.
+func (f *filter) takePDUs() []event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var pdus, rest []event
+	for _, e := range f.events {
+		if e.kind == evPDU {
+			pdus = append(pdus, e)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	f.events = rest
+	return pdus
+}
+
 // quietFor says how long the modem has been silent.
 func (f *filter) quietFor() time.Duration {
 	f.mu.Lock()

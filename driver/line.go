@@ -43,6 +43,7 @@ type line struct {
 	dirty   bool          // a command was given up: resynchronise before the next
 	stale   bool          // at gave up just before the final came: it may still hold that final
 	good    time.Time     // last sensible answer
+	heard   func()        // takes the PDUs that come while a verdict is awaited; must not use the line
 }
 
 func newLine(p io.ReadWriteCloser, cfg Config, classes classTable) *line {
@@ -50,7 +51,7 @@ func newLine(p io.ReadWriteCloser, cfg Config, classes classTable) *line {
 	f.chunk, f.gap = cfg.WriteChunk, cfg.WriteGap
 	return &line{
 		at: at.New(f, at.WithEscTime(escapeGuard)), f: f, port: p, classes: classes,
-		late: cfg.LateWindow, prompt: cfg.PromptTimeout, grace: cfg.StopGrace,
+		late: cfg.LateWindow, prompt: cfg.PromptTimeout, grace: cfg.StopGrace, heard: func() {},
 	}
 }
 
@@ -232,8 +233,8 @@ func (l *line) submit(ctx context.Context, tpdu []byte) submission {
 	return l.judge(ex, err)
 }
 
-// await waits behind Ctrl-Z for what is still missing: the final result, or a reason why there will be none. A daemon that
-// stops shortens the wait.
+// await waits behind Ctrl-Z for what is still missing: the final result, or a reason why there will be none. Reports are
+// handed on meanwhile, for one of them may tell what the final result does not. A daemon that stops shortens the wait.
 func (l *line) await(ex *exchange, sent time.Time, stopped <-chan time.Time) {
 	timer := time.NewTimer(time.Until(sent.Add(l.late)))
 	defer timer.Stop()
@@ -243,6 +244,8 @@ func (l *line) await(ex *exchange, sent time.Time, stopped <-chan time.Time) {
 			return
 		case <-timer.C:
 			return
+		case <-l.f.notify:
+			l.heard()
 		case at := <-stopped:
 			timer.Reset(time.Until(at.Add(l.grace)))
 		}

@@ -195,10 +195,6 @@ func decodeReport(b []byte) (Report, error) {
 		r.Recipient = a.Number()
 	}
 	r.Sent = timestamp(b[at : at+7])
-	r.At = timestamp(b[at+7 : at+stamps])
-	if r.At.Before(r.Sent) {
-		r.At = time.Time{} // an empty discharge time decodes as 1999
-	}
 	r.Status = b[at+stamps]
 	return r, nil
 }

@@ -136,9 +136,7 @@ func (s *session) arrived(ctx context.Context, pdu string) {
 // report hands a delivery report on. One that the handler does not take is kept and offered again.
 func (s *session) report(ctx context.Context, r Report) {
 	r.ICCID = s.caps.iccid
-	if r.At.IsZero() {
-		r.At = time.Now()
-	}
+	r.At = time.Now()
 	s.received("report")
 	if s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, r) == nil {
 		return

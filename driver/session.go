@@ -88,7 +88,9 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.m.ladder.healthy()
 	s.m.serve(s)
+	s.l.heard = s.takeArrivals
 	err := s.loop(ctx)
+	s.takeArrivals() // what came last stands nowhere else
 	s.m.serve(nil)
 	close(s.over)
 	return err
@@ -147,6 +149,20 @@ func (s *session) step(ctx context.Context, poll <-chan time.Time) error {
 	return nil
 }
 
+// takeArrivals hands on the texts and reports that have come, without using the line.
+func (s *session) takeArrivals() {
+	for _, e := range s.l.f.takePDUs() {
+		s.take(s.ctx, e)
+	}
+}
+
+func (s *session) take(ctx context.Context, e event) {
+	s.arrived(ctx, e.pdu)
+	if s.caps.acks {
+		s.first(task{"acknowledge", s.acknowledge})
+	}
+}
+
 // fatal passes on the errors that end a session; a command that was refused or went unanswered once does not.
 func (s *session) fatal(err error) error {
 	switch {
@@ -186,10 +202,7 @@ func (s *session) handle(ctx context.Context, events []event) error {
 func (s *session) event(ctx context.Context, e event) error {
 	switch e.kind {
 	case evPDU:
-		s.arrived(ctx, e.pdu)
-		if s.caps.acks {
-			s.first(task{"acknowledge", s.acknowledge})
-		}
+		s.take(ctx, e)
 	case evStored, evStoredReport:
 		mem, index := storedAt(e.text)
 		s.soon(task{"fetch" + e.text, func(ctx context.Context) error { return s.fetch(ctx, mem, index) }})

@@ -189,7 +189,7 @@ func TestDriverAndMagicNumbers(t *testing.T) {
 		{"98001", []driver.Outcome{driver.Accepted}, "", true, 1},
 		{"98002", []driver.Outcome{driver.Accepted}, "", true, 0},
 		{"98003", []driver.Outcome{driver.Accepted}, "", false, 1},
-		{"98004", []driver.Outcome{driver.Accepted, driver.Unknown}, "", true, -1}, // the report may settle the verdict instead
+		{"98004", []driver.Outcome{driver.Accepted, driver.Unknown}, "", true, 1}, // the report may settle the verdict instead
 		{"98005", []driver.Outcome{driver.Accepted}, "", true, 2},
 		{"98006", []driver.Outcome{driver.Accepted}, "", true, 1},
 		{"98007", []driver.Outcome{driver.Accepted}, "", true, 2},
