@@ -110,7 +110,7 @@ func TestFailingRecipientIsSetAside(t *testing.T) {
 			}
 		}
 		for i := 1; i < len(waits); i++ {
-			if waits[i] < waits[i-1] {
+			if waits[i] < waits[i-1]-time.Second { // bob's text may go first
 				t.Errorf("pauses shrink: %v", waits)
 			}
 		}

@@ -35,6 +35,9 @@ type earlyRecord struct {
 	At     time.Time     `json:"at"`
 }
 
+// duplicate is the outcome of a report about a part whose fate is known.
+const duplicate = "duplicate"
+
 func (g *Gateway) refPrefix(kind, sim string) string {
 	return "gw/" + kind + "/" + g.cfg.Secrets.Pseudonym("iccid", sim) + "/"
 }
@@ -51,10 +54,18 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 			return err
 		}
 		early := time.Time{}
-		if outcome == "" {
+		if outcome == "" || outcome == duplicate {
 			if early, err = g.inFlight(tx, sim, r); err != nil {
 				return err
 			}
+		}
+		if outcome == duplicate && !early.IsZero() {
+			// It may also be the first of a message with the same reference whose verdict is still on its way.
+			if err := g.park(tx, now, sim, r); err != nil {
+				return err
+			}
+		}
+		if outcome == "" {
 			if outcome, err = g.settleUnsure(tx, now, sim, early, r); err != nil {
 				return err
 			}
@@ -158,7 +169,7 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report
 			continue
 		}
 		if a := m.Attempts[c.ref.Attempt]; c.ref.Part < len(a.Reports) && a.Reports[c.ref.Part].final() {
-			outcome = "duplicate"
+			outcome = duplicate
 			continue
 		}
 		return g.record(tx, now, sim, &m, func() { m.report(now, c.ref.Attempt, c.ref.Part, r) }, r)
@@ -166,10 +177,15 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report
 	return outcome, nil
 }
 
-// distance tells how far a report's time of submission is from an attempt's. Without one, or with one from a clock that
-// is far off, only the order counts and the newest is nearest.
+// distance tells how far a report's time of submission is from an attempt's. That time is a whole second: an attempt
+// within it is no distance away. Without one, or with one from a clock that is far off, only the order counts and the
+// newest is nearest.
 func distance(at time.Time, r driver.Report) time.Duration {
-	if d := r.Sent.Sub(at).Abs(); !r.Sent.IsZero() && d < clockSpread {
+	d := r.Sent.Sub(at)
+	if d < 0 {
+		d = max(0, -d-time.Second)
+	}
+	if !r.Sent.IsZero() && d < clockSpread {
 		return d
 	}
 	return clockSpread
