@@ -70,7 +70,7 @@ func (g *Gateway) done(m *modemState, r driver.Result, j *job, took time.Duratio
 	defer g.mu.Unlock()
 	m.current, m.overdue = nil, false
 	if r.Outcome == driver.Accepted {
-		m.measure(took, max(1, len(r.References)))
+		m.measure(took, max(1, r.Taken, len(r.References)))
 	}
 	m.fault(time.Now(), r)
 	g.wakeAll()
@@ -282,7 +282,7 @@ func (g *Gateway) account(tx store.Txn, now time.Time, m *Message, j *job, claim
 		s.take(now, j.parts, l)
 	}
 	switch {
-	case r.Outcome == driver.Refused && r.Submitted.IsZero() && len(r.References) == 0:
+	case r.Outcome == driver.Refused && r.Submitted.IsZero() && max(r.Taken, len(r.References)) == 0:
 		s.giveBack(j.parts)
 	case r.Outcome == driver.Accepted:
 		s.unblock()

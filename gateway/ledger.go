@@ -47,12 +47,15 @@ func (m *Message) claim(now time.Time, modem, iccid string) int {
 	return len(m.Attempts) - 1
 }
 
+// upTo is the part that comes next: also those parts count whose reference the modem did not tell ("OK" without +CMGS).
+func (a Attempt) upTo() int { return a.First + max(a.Taken, len(a.References)) }
+
 // taken returns how many parts the SIM has already got accepted.
 func (m *Message) taken(iccid string) int {
 	n := 0
 	for _, a := range m.Attempts {
 		if a.ICCID == iccid {
-			n = max(n, a.First+len(a.References))
+			n = max(n, a.upTo())
 		}
 	}
 	return n
@@ -61,7 +64,7 @@ func (m *Message) taken(iccid string) int {
 // pinned returns the SIM that has to finish what it began: a handset joins only parts that come from one number.
 func (m *Message) pinned() string {
 	for _, a := range m.Attempts {
-		if n := a.First + len(a.References); n > 0 && n < m.Parts {
+		if n := a.upTo(); n > 0 && n < m.Parts {
 			return a.ICCID
 		}
 	}
@@ -123,7 +126,7 @@ func (m *Message) verdict(now time.Time, i int, r driver.Result) bool {
 		return false
 	}
 	current := i == len(m.Attempts)-1 && m.Status == Sending
-	a.Outcome, a.Class, a.Code, a.References, a.DoneAt = r.Outcome, r.Class, r.Code, r.References, r.Done
+	a.Outcome, a.Class, a.Code, a.References, a.Taken, a.DoneAt = r.Outcome, r.Class, r.Code, r.References, r.Taken, r.Done
 	if a.DoneAt.IsZero() {
 		a.DoneAt = now
 	}

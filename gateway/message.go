@@ -120,6 +120,7 @@ type Attempt struct {
 	Again      bool           `json:"again,omitempty"`      // the one permitted second send
 	First      int            `json:"first,omitempty"`      // parts that earlier attempts had got accepted
 	References []uint8        `json:"references,omitempty"` // of the parts from First on
+	Taken      int            `json:"taken,omitempty"`      // parts accepted, also those without a reference
 	Reports    []PartReport   `json:"reports,omitempty"`    // as long as References once the first has come
 	ClaimedAt  time.Time      `json:"claimed_at"`
 	DoneAt     time.Time      `json:"done_at,omitzero"` // zero while the modem still owes its verdict

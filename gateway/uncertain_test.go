@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,11 +217,7 @@ func TestPartialSend(t *testing.T) {
 			return accept(time.Second)
 		}
 		b.modems[1].set(b.g, driver.StateRecovering)
-		long := ""
-		for range 350 {
-			long += "a"
-		}
-		id := b.enqueue(text(alice, long))
+		id := b.enqueue(text(alice, strings.Repeat("a", 350)))
 		sleep(500 * time.Millisecond)
 		b.modems[1].set(b.g, driver.StateReady)
 		sleep(time.Minute)
@@ -232,6 +229,27 @@ func TestPartialSend(t *testing.T) {
 			b.report(b.modems[0], alice, ref, 0)
 		}
 		b.wantStatus(id, Delivered)
+	})
+}
+
+// A part that was accepted without telling its reference is not sent again either.
+func TestPartialSendWithoutReference(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		skipped := -1
+		b.modems[0].script = func(n int, s driver.Submit) fakeAct {
+			if n == 0 {
+				act := refuse(driver.ClassNetwork, "cms-38")
+				act.result.Taken = 2
+				return act
+			}
+			skipped = s.SkipParts
+			return accept(time.Second)
+		}
+		id := b.enqueue(text(alice, strings.Repeat("a", 350)))
+		sleep(time.Minute)
+		if b.wantStatus(id, Sent); skipped != 2 {
+			t.Errorf("skipped %d parts, want 2", skipped)
+		}
 	})
 }
 
