@@ -83,17 +83,21 @@ func newSession(m *Modem, p io.ReadWriteCloser) *session {
 // run initialises the modem and uses it until something breaks (the error says what) or ctx is done (nil).
 func (s *session) run(ctx context.Context) error {
 	s.ctx = ctx
+	s.l.heard = s.takeArrivals
+	s.m.serve(s) // before the state can say ready, or whoever reads that and sends is turned away
+	defer s.end()
 	if err := s.initialise(ctx); err != nil {
 		return err
 	}
 	s.m.ladder.healthy()
-	s.m.serve(s)
-	s.l.heard = s.takeArrivals
-	err := s.loop(ctx)
-	s.takeArrivals() // what came last stands nowhere else
+	return s.loop(ctx)
+}
+
+// end takes in what came last, which stands nowhere else, and turns requests away.
+func (s *session) end() {
+	s.takeArrivals()
 	s.m.serve(nil)
 	close(s.over)
-	return err
 }
 
 // close undoes newSession.

@@ -116,6 +116,11 @@ func (g *Gateway) put(tx store.Txn, now time.Time, was Status, m *Message) error
 			return err
 		}
 	}
+	if was == Sending && (m.Status == Delivered || m.Status == Undelivered) { // its report came before its verdict
+		if err := g.tell(tx, now, m, Sent); err != nil {
+			return err
+		}
+	}
 	if m.Status != was {
 		if err := g.tell(tx, now, m, m.Status); err != nil {
 			return err
