@@ -211,20 +211,29 @@ type submission struct {
 }
 
 // submit hands over one TPDU. Up to Ctrl-Z everything that goes wrong is a refusal that is safe to repeat; behind it only
-// a final result is one, and its absence is Unknown. ctx ends the wait early, and only for a daemon that stops.
-func (l *line) submit(ctx context.Context, tpdu []byte) submission {
+// a final result is one, and its absence is Unknown. life ends when the message is dead, and then nothing of it leaves any
+// more; ctx ends the wait for the result early, and only for a daemon that stops.
+func (l *line) submit(ctx, life context.Context, tpdu []byte) submission {
 	if l.dirty || l.f.lost() {
 		if err := l.resync(); err != nil {
 			return refusal(l.classes, errCode(err), err)
 		}
 	}
 	l.flush()
+	if life.Err() != nil {
+		return refusal(l.classes, CodeCanceled, nil)
+	}
+	prompt := l.prompt
+	if end, ok := life.Deadline(); ok {
+		prompt = min(prompt, time.Until(end))
+	}
+	before := l.f.current()
 	stopped := make(chan time.Time, 1)
 	defer context.AfterFunc(ctx, func() { stopped <- time.Now() })()
-	_, err := l.at.SMSCommand("+CMGS="+strconv.Itoa(len(tpdu)), pduHex(tpdu), at.WithTimeout(l.prompt))
+	_, err := l.at.SMSCommand("+CMGS="+strconv.Itoa(len(tpdu)), pduHex(tpdu), at.WithTimeout(prompt))
 	l.stale = errors.Is(err, at.ErrDeadlineExceeded)
 	ex := l.f.current()
-	if errors.Is(err, at.ErrClosed) && !ex.sms {
+	if ex == before { // the port was gone before a byte of it was written: what stands there is the verdict of another
 		return refusal(l.classes, CodeHangup, ErrHangup)
 	}
 	if sent := l.f.sent(ex); !sent.IsZero() {

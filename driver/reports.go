@@ -138,7 +138,7 @@ func (s *session) report(ctx context.Context, r Report) {
 	r.ICCID = s.caps.iccid
 	r.At = time.Now()
 	s.received("report")
-	if s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, r) == nil {
+	if s.offer(ctx, r) == nil {
 		return
 	}
 	s.m.debts = append(s.m.debts, debt{r, time.Now()})
@@ -146,6 +146,16 @@ func (s *session) report(ctx context.Context, r Report) {
 		s.m.debts = s.m.debts[1:]
 		s.received("report-lost")
 	}
+}
+
+// handlerPatience bounds how long the handler may hold up the loop, and with it a verdict that has come: what it does not
+// take in time is offered again.
+const handlerPatience = 5 * time.Second
+
+func (s *session) offer(ctx context.Context, r Report) error {
+	ctx, cancel := context.WithTimeout(ctx, handlerPatience)
+	defer cancel()
+	return s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, r)
 }
 
 // debt is a report that the handler did not take, and since when.
@@ -160,7 +170,7 @@ func (s *session) payDebts(ctx context.Context) error {
 	var kept []debt
 	n := min(len(s.m.debts), debtsAtOnce)
 	for _, d := range s.m.debts[:n] {
-		err := s.m.cfg.Handler.Report(ctx, s.m.cfg.Name, d.report)
+		err := s.offer(ctx, d.report)
 		switch {
 		case err == nil:
 		case time.Since(d.since) > debtLimit:

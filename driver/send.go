@@ -32,7 +32,7 @@ func (s *session) send(r sendRequest) error {
 		return nil
 	}
 	s.m.change(func(st *Status) { st.Sending = true })
-	res, err = s.hand(parts, r.submit)
+	res, err = s.hand(r.ctx, parts, r.submit)
 	if err != nil { // known before the verdict is, so that nobody sends into a session that is over
 		s.m.serve(nil)
 		s.m.change(func(st *Status) { st.State, st.LastError, st.Sending = stateAfter(err), reason(err), false })
@@ -40,8 +40,8 @@ func (s *session) send(r sendRequest) error {
 	return err
 }
 
-// hand submits the parts that are not out yet, back to back.
-func (s *session) hand(parts [][]byte, sub Submit) (Result, error) {
+// hand submits the parts that are not out yet, back to back, for as long as the message lives.
+func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result, error) {
 	res := Result{Outcome: Accepted, Parts: len(parts), ICCID: s.caps.iccid}
 	for i, part := range parts[min(max(0, sub.SkipParts), len(parts)):] {
 		last := sub.SkipParts+i == len(parts)-1
@@ -49,7 +49,7 @@ func (s *session) hand(parts [][]byte, sub Submit) (Result, error) {
 			res.Outcome, res.Class, res.Code = Refused, ClassModem, errCode(err)
 			return res, err
 		}
-		one := s.part(part)
+		one := s.part(life, part)
 		if !one.submitted.IsZero() {
 			res.Submitted = one.submitted
 		}
@@ -73,9 +73,9 @@ func (s *session) hand(parts [][]byte, sub Submit) (Result, error) {
 }
 
 // part submits one TPDU and measures it.
-func (s *session) part(tpdu []byte) submission {
+func (s *session) part(life context.Context, tpdu []byte) submission {
 	start := time.Now()
-	one := s.l.submit(s.ctx, tpdu)
+	one := s.l.submit(s.ctx, life, tpdu)
 	m := s.m.metrics
 	m.submitSeconds.WithLabelValues(s.m.cfg.Name).Observe(time.Since(start).Seconds())
 	m.submits.WithLabelValues(s.m.cfg.Name, string(one.outcome), string(one.class)).Inc()
@@ -94,6 +94,7 @@ func (s *session) afterFault(one submission) error {
 	switch {
 	case one.err != nil:
 		return one.err
+	case one.code == CodeCanceled: // the message's fault, if anybody's
 	case one.outcome == Unknown && one.code == CodeTimeout:
 		s.m.unsettled = true
 		return ErrSilent

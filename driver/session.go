@@ -93,11 +93,12 @@ func (s *session) run(ctx context.Context) error {
 	return s.loop(ctx)
 }
 
-// end takes in what came last, which stands nowhere else, and turns requests away.
+// end turns requests away, and takes in what came last, which stands nowhere else.
 func (s *session) end() {
-	s.takeArrivals()
 	s.m.serve(nil)
 	close(s.over)
+	s.ctx = context.WithoutCancel(s.ctx)
+	s.takeArrivals()
 }
 
 // close undoes newSession.

@@ -266,6 +266,8 @@ func (s *session) text(ctx context.Context, at slot, t *tpdu.TPDU) error {
 func (s *session) deliver(ctx context.Context, t joined) error {
 	in := Inbound{ICCID: s.caps.iccid, From: t.from, Text: t.text, Sent: t.sent, At: time.Now()}
 	s.received("text")
+	ctx, cancel := context.WithTimeout(ctx, handlerPatience)
+	defer cancel()
 	if err := s.m.cfg.Handler.Inbound(ctx, s.m.cfg.Name, in); err != nil {
 		s.m.log.Warn("inbound text not taken, offered again later", "error", err)
 		return errKept
