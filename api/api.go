@@ -44,19 +44,20 @@ type ModemControl interface {
 
 // Config is what a Server works with. Rules, Gateway, KV, Secrets and Log are required.
 type Config struct {
-	Rules    *otp.Service
-	Gateway  *gateway.Gateway
-	KV       store.KV
-	Secrets  *store.Secrets
-	Log      *slog.Logger
-	Registry *prometheus.Registry // nil: a new one
-	Modems   ModemControl         // nil: reset and ussd answer 503
-	Network  *sim.Network         // the simulated phones; nil unless the modems are simulated
-	Ready    func() error         // nil: always ready; the error's text is shown to callers
-	Version  string
-	Random   io.Reader  // nil: crypto/rand.Reader
-	Texts    TextLimits // zero fields: the defaults
-	Limits   Limits     // zero fields: the defaults
+	Rules      *otp.Service
+	Gateway    *gateway.Gateway
+	KV         store.KV
+	Secrets    *store.Secrets
+	Log        *slog.Logger
+	Registry   *prometheus.Registry // nil: a new one
+	Modems     ModemControl         // nil: reset and ussd answer 503
+	Network    *sim.Network         // the simulated phones; nil unless the modems are simulated
+	MasterKeys MasterKeys           // nil: none are told of
+	Ready      func() error         // nil: always ready; the error's text is shown to callers
+	Version    string
+	Random     io.Reader  // nil: crypto/rand.Reader
+	Texts      TextLimits // zero fields: the defaults
+	Limits     Limits     // zero fields: the defaults
 
 	TLS               *tls.Config        // for the TCP listeners, as NewTLS makes it; nil: plain HTTP, for loopback only (see CheckListen)
 	Insecure          bool               // plain HTTP to other addresses than loopback too; Run warns
@@ -126,6 +127,7 @@ func (s *Server) routes() {
 	s.eventCalls()
 	s.webhookCalls()
 	s.keyCalls()
+	s.masterKeyCalls()
 	s.adminCalls()
 	s.simulatorCalls()
 	s.healthCalls()

@@ -42,6 +42,7 @@ var matrix = map[string]string{
 	"POST /v1/modems/{name}/ussd":                    "ops",
 	"GET /v1/events":                                 "portal ops",
 	"GET /v1/accounts/{account}/identities":          "portal",
+	"GET /v1/master-keys":                            "",
 	"GET /v1/webhooks":                               "ops",
 	"GET /v1/webhooks/{name}/deliveries":             "ops",
 	"POST /v1/webhooks/{name}/test":                  "",

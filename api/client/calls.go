@@ -272,3 +272,8 @@ func (c *Client) ReplayWebhook(ctx context.Context, name string, since time.Time
 func (c *Client) EnableWebhook(ctx context.Context, name string) error {
 	return c.Do(ctx, http.MethodPost, path("webhooks", name, "enable"), nil, nil, nil)
 }
+
+// MasterKeys lists the keys of the key file that the daemon knows, by id.
+func (c *Client) MasterKeys(ctx context.Context) (*wire.MasterKeys, error) {
+	return call[wire.MasterKeys](ctx, c.patient(), http.MethodGet, path("master-keys"), nil, nil)
+}

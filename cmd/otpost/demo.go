@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +34,7 @@ const demoSubmitTime = 400 * time.Millisecond
 // Run starts a daemon in a fresh folder, tells the story on it, and serves until ctx is done.
 func (c *demoCmd) Run(ctx context.Context, con *console) error {
 	began := time.Now()
+	signal.Ignore(syscall.SIGPIPE) // a terminal that is gone must not leave the folder behind
 	dir, err := os.MkdirTemp("", "otpost-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
@@ -60,7 +63,13 @@ func (c *demoCmd) Run(ctx context.Context, con *console) error {
 		return err
 	})
 	err = g.Wait()
-	if errors.Is(err, errStoryTold) || ctx.Err() != nil {
+	switch {
+	case errors.Is(err, errStoryTold):
+		err = nil
+	case ctx.Err() != nil && c.Once:
+		err = errors.New("interrupted before every step had held")
+	case ctx.Err() != nil:
+		fmt.Fprintln(con.out, "\nStopped; nothing of the demo is left.")
 		err = nil
 	}
 	return errors.Join(err, d.Close())

@@ -27,8 +27,10 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	go announce(ctx, d, log)
-	err = d.Run(ctx)
-	return errors.Join(err, d.Close())
+	defer context.AfterFunc(ctx, func() { log.Info("stopping; what a modem is sending is waited for") })()
+	err = errors.Join(d.Run(ctx), d.Close())
+	log.Info("stopped")
+	return err
 }
 
 // announce tells the log when the daemon is ready.

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"otpost/api"
+	"otpost/api/wire"
 	"otpost/cmd/otpost/config"
 	"otpost/driver"
 	"otpost/driver/sim"
@@ -72,7 +74,7 @@ const closeTimeout = 10 * time.Second
 func New(ctx context.Context, opts Options) (*Daemon, error) {
 	d := &Daemon{opts: opts, log: opts.Log, registry: prometheus.NewRegistry()}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, step := range []func(context.Context) error{d.openStore, d.buildRules, d.buildModems, d.buildServer} {
+	for _, step := range []func(context.Context) error{d.listenAll, d.openStore, d.buildRules, d.buildModems, d.buildServer} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
@@ -83,7 +85,7 @@ func New(ctx context.Context, opts Options) (*Daemon, error) {
 func (d *Daemon) openStore(ctx context.Context) error {
 	cfg := d.opts.Config
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+		return fmt.Errorf("data_dir: %w; it must be a folder that the daemon's user can make or write", err)
 	}
 	ring, err := d.keyRing(cfg)
 	if err != nil {
@@ -101,13 +103,32 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	return nil
 }
 
+// KeyFile is the path of the key file.
+func KeyFile(cfg config.Config) string {
+	return cmp.Or(cfg.KeyFile, filepath.Join(cfg.DataDir, "otpost.key"))
+}
+
+// masterKeys tells which keys are still needed.
+func (d *Daemon) masterKeys(ctx context.Context, now time.Time) ([]wire.MasterKey, error) {
+	codes, err := d.rules.KeysInUse(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	var all []wire.MasterKey
+	for _, id := range d.ring.IDs() {
+		seals, err := d.kv.InUse(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, wire.MasterKey{ID: id, Current: id == d.ring.Current(), SealsRecords: seals, PendingCodes: codes[id]})
+	}
+	return all, nil
+}
+
 // keyRing reads the key file. It makes one only where there is neither a key file nor a store: a store without its key
 // needs the lost file, not a new one.
 func (d *Daemon) keyRing(cfg config.Config) (*keys.Ring, error) {
-	path := cfg.KeyFile
-	if path == "" {
-		path = filepath.Join(cfg.DataDir, "otpost.key")
-	}
+	path := KeyFile(cfg)
 	ring, err := keys.Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return ring, err
@@ -115,8 +136,11 @@ func (d *Daemon) keyRing(cfg config.Config) (*keys.Ring, error) {
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, "store")); err == nil {
 		return nil, fmt.Errorf("key file %s is not there, but the store that it seals is: put the key file back", path)
 	}
+	if ring, err = keys.Create(path, rand.Reader); err != nil {
+		return nil, fmt.Errorf("%w; the daemon's user must be able to write there", err)
+	}
 	d.log.Info("key file made; keep a copy of it apart from the backups", "path", path)
-	return keys.Create(path, rand.Reader)
+	return ring, nil
 }
 
 // watchStore ends the daemon when the store is dead: a failed sync means unknown, and only a fresh start knows.
@@ -129,7 +153,7 @@ func (d *Daemon) watchStore(ctx context.Context) error {
 	}
 }
 
-func (d *Daemon) buildRules(context.Context) error {
+func (d *Daemon) buildRules(ctx context.Context) error {
 	cfg := d.opts.Config
 	policy, err := PolicyOf(cfg)
 	if err != nil {
@@ -163,7 +187,13 @@ func (d *Daemon) buildRules(context.Context) error {
 	d.rules, err = otp.New(otp.Config{
 		KV: d.kv, Secrets: d.kv.Secrets(), Keys: d.ring, Outbox: d.queue, Policy: policy, PIN: pin, Random: rand.Reader, Log: d.log, Registry: d.registry,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if err := d.rules.CheckKeys(ctx, time.Now()); err != nil {
+		d.log.Error("pending codes need a key that the key file does not have; they will expire", "error", err)
+	}
+	return nil
 }
 
 func (d *Daemon) buildServer(context.Context) error {
@@ -175,23 +205,22 @@ func (d *Daemon) buildServer(context.Context) error {
 	server, err := api.New(api.Config{
 		TLS: in.tls, Insecure: cfg.Insecure, SocketScopes: in.users, CertificateScopes: in.certificates,
 		Rules: d.rules, Gateway: d.queue, KV: d.kv, Secrets: d.kv.Secrets(), Log: d.log, Registry: d.registry,
-		Network: d.network, Modems: modemControl(d.modems), Ready: d.ready, Version: d.opts.Version,
+		Network: d.network, Modems: modemControl(d.modems), MasterKeys: d.masterKeys, Ready: d.ready, Version: d.opts.Version,
 	})
 	if err != nil {
 		return err
 	}
 	d.server = server
-	if err := d.listenAll(cfg); err != nil {
-		return err
-	}
 	d.tasks = append(d.tasks,
 		task{"api", func(ctx context.Context) error { return d.server.Run(ctx, d.listeners...) }},
 		task{"notify", d.notify})
 	return nil
 }
 
-// listenAll listens where the configuration says, or takes what systemd has opened already.
-func (d *Daemon) listenAll(cfg config.Config) error {
+// listenAll listens where the configuration says, or takes what systemd has opened already. It comes first: a port that is
+// taken is the likeliest thing to go wrong, and then no key file and no store are left behind.
+func (d *Daemon) listenAll(context.Context) error {
+	cfg := d.opts.Config
 	given, err := inherited()
 	if err != nil {
 		return err

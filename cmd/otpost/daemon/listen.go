@@ -50,7 +50,7 @@ func clearSocket(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look at socket: %w", err)
+		return fmt.Errorf("socket: %w; its folder must be one that the daemon's user can use", err)
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("socket %s: something else is there; move it away or choose another path", path)
 	}

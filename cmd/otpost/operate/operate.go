@@ -26,6 +26,9 @@ type Commands struct {
 	Messages   messagesCmd   `cmd:"" help:"Outgoing messages: list, show, cancel."`
 	Inbox      inboxCmd      `cmd:"" help:"Texts that came in."`
 	Modem      modemCmd      `cmd:"" help:"Modems: those of the daemon, and those on this machine's ports."`
+	Webhook    webhookCmd    `cmd:"" help:"Webhooks: list, log, test, replay."`
+	MasterKey  masterKeyCmd  `cmd:"" name:"master-key" help:"The keys that seal the store and make the codes."`
+	Selftest   selftestCmd   `cmd:"" help:"Hold the configuration against the rules of the field."`
 	Events     eventsCmd     `cmd:"" help:"What happened, and what happens."`
 	Limits     limitsCmd     `cmd:"" help:"What the limits refuse."`
 	Audit      auditCmd      `cmd:"" help:"The audit trail."`
