@@ -46,6 +46,7 @@ func (g *Gateway) handle(ctx context.Context, m *modemState, e *entry) error {
 		return err
 	}
 	began := time.Now()
+	g.watch(m, j, began)
 	r := g.hand(ctx, m, j)
 	if err := g.settle(ctx, m, j, r); err != nil {
 		g.cfg.Log.Error("verdict was not written: the message is uncertain at the next start", "message", j.id, "error", err)
@@ -59,16 +60,26 @@ func (g *Gateway) handle(ctx context.Context, m *modemState, e *entry) error {
 func (g *Gateway) idle(m *modemState, e *entry) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m.current = nil
+	m.free()
 	g.queue.back(e)
 	g.wakeAll()
+}
+
+// watch lets the keeper doubt a hand-over that takes too long. It takes its time from the claim's commit: until that is
+// durable, however long the store takes, nothing is with the modem.
+func (g *Gateway) watch(m *modemState, j *job, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m.began, m.parts = now, j.parts
+	m.doubtAt = now.Add(max(g.cfg.UnsureAfter, m.atMost(max(m.pace, defaultSubmitTime))))
+	nudge(g.time)
 }
 
 // done frees a modem after a hand-over and learns from it.
 func (g *Gateway) done(m *modemState, r driver.Result, j *job, took time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m.current, m.overdue = nil, false
+	m.free()
 	if r.Outcome == driver.Accepted {
 		m.measure(took, max(1, r.Taken, len(r.References)))
 	}

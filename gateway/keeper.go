@@ -61,9 +61,7 @@ func (g *Gateway) nextDue() time.Time {
 		next = time.UnixMilli(g.queue.deadline.items[0].notAfter).Add(time.Millisecond)
 	}
 	for _, m := range g.modems {
-		if m.current != nil && !m.overdue {
-			next = sooner(next, m.began.Add(g.cfg.UnsureAfter))
-		}
+		next = sooner(next, m.doubtAt)
 	}
 	return next
 }
@@ -132,11 +130,11 @@ func (g *Gateway) overdue(ctx context.Context) error {
 	for _, m := range g.modems {
 		g.mu.Lock()
 		e := m.current
-		if e == nil || m.overdue || now.Sub(m.began) < g.cfg.UnsureAfter {
+		if e == nil || m.doubtAt.IsZero() || now.Before(m.doubtAt) {
 			g.mu.Unlock()
 			continue
 		}
-		m.overdue = true
+		m.doubtAt = time.Time{}
 		g.mu.Unlock()
 		id := formatID(messagePrefix, e.id)
 		err := g.update(ctx, func(tx store.Txn) error {
@@ -149,6 +147,7 @@ func (g *Gateway) overdue(ctx context.Context) error {
 			if i < 0 || msg.Attempts[i].Modem != m.name || !msg.overdue(now, i, errOverdue) {
 				return nil
 			}
+			g.leaveOut(tx, m, e)
 			if err := g.doubted(tx, now, &msg, i); err != nil {
 				return err
 			}
@@ -159,6 +158,17 @@ func (g *Gateway) overdue(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// leaveOut takes a modem out of routing as long as it is busy with the entry.
+func (g *Gateway) leaveOut(tx store.Txn, m *modemState, e *entry) {
+	tx.OnDone(func(committed bool) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if committed && m.current == e {
+			m.overdue = true
+		}
+	})
 }
 
 // modemsChanged reads the counters of SIMs that have come, and tells of modems that have come up or gone down.

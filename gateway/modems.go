@@ -37,8 +37,9 @@ type modemState struct {
 
 	current *entry // with the worker; nil: idle
 	began   time.Time
-	parts   int // of current
-	overdue bool
+	parts   int       // of current
+	doubtAt time.Time // when the keeper doubts current; zero: it is not with the modem yet, or has been doubted
+	overdue bool      // current has been doubted
 
 	faults    int // of modem class, in a row
 	restUntil time.Time
@@ -120,8 +121,16 @@ func (g *Gateway) healthy(m *modemState, now time.Time) bool {
 }
 
 func (g *Gateway) hanging(m *modemState, now time.Time) bool {
-	return m.current != nil && now.Sub(m.began) > max(hangingAfter, 3*m.pace*time.Duration(max(1, m.parts)))
+	return m.current != nil && now.Sub(m.began) > max(hangingAfter, m.atMost(m.pace))
 }
+
+// atMost returns how long a hand-over of current may take at a pace without being unusual.
+func (m *modemState) atMost(pace time.Duration) time.Duration {
+	return 3 * pace * time.Duration(max(1, m.parts))
+}
+
+// free lets the modem be given the next message.
+func (m *modemState) free() { m.current, m.doubtAt, m.overdue = nil, time.Time{}, false }
 
 // hopeful says whether the modem may be up soon, although it is not: it is starting, or was up a moment ago.
 func (g *Gateway) hopeful(m *modemState, now time.Time) bool {
