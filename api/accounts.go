@@ -116,7 +116,13 @@ func (s *Server) enableVerify(ctx context.Context, in *withBody[wire.EnableVerif
 		otp.VerifyRequest{Code: string(in.Body.Code), PIN: string(in.Body.PIN)}))
 }
 
-func (s *Server) disable(ctx context.Context, in *withBody[wire.Disable]) (*answer[wire.Challenge], error) {
+func (s *Server) disable(ctx context.Context, in *struct {
+	AccountPath
+	Body *wire.Disable // there is nothing in it that must be said
+}) (*answer[wire.Challenge], error) {
+	if in.Body == nil {
+		in.Body = &wire.Disable{}
+	}
 	ip, err := clientIP(in.Body.ClientIP)
 	if err != nil {
 		return nil, err

@@ -107,8 +107,12 @@ func (m *Modem) change(f func(*Status)) {
 	if !sameStatus(old, now) {
 		m.cfg.Handler.Changed(now)
 	}
-	if old.State != now.State {
-		m.log.Info("modem state", "state", now.State, "was", old.State, "device", now.Device, "reason", now.LastError)
+	if missed := now.State == StateAbsent && old.LastError == "" && now.LastError != ""; old.State != now.State || missed {
+		level := slog.LevelInfo
+		if old.State == StateReady || missed { // codes go nowhere
+			level = slog.LevelWarn
+		}
+		m.log.Log(context.Background(), level, "modem state", "state", now.State, "was", old.State, "device", now.Device, "reason", now.LastError)
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"otpost/gateway/store"
 )
 
-// fullPause is how long a worker waits before it asks a full store again.
-const fullPause = time.Second
+const (
+	fullPause = time.Second      // before a full store is asked again
+	lastTries = 10 * time.Second // for which a verdict is still offered to a full store when the gateway is to end
+)
 
 // A job is one claimed message on its way to a modem.
 type job struct {
@@ -229,7 +231,7 @@ func (q *queue) waiting(bit uint64) bool {
 
 // settle writes a verdict and all that follows from it in one transaction.
 func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Result) error {
-	return g.update(context.WithoutCancel(ctx), func(tx store.Txn) error {
+	return g.insist(ctx, func(tx store.Txn) error {
 		now := time.Now()
 		msg, err := g.Lookup(tx, j.id)
 		if err != nil {
@@ -318,6 +320,22 @@ func (g *Gateway) blame(tx store.Txn, now time.Time, m *Message, sim string, r d
 
 // update runs f, and again as long as the store only lacks space. Any other failure of the store is the caller's end.
 func (g *Gateway) update(ctx context.Context, f func(store.Txn) error) error {
+	return g.updateUntil(ctx, ctx.Done(), f)
+}
+
+// insist is update for what must not be lost when ctx is done: it is still tried for a while then.
+func (g *Gateway) insist(ctx context.Context, f func(store.Txn) error) error {
+	anyway := context.WithoutCancel(ctx)
+	err := g.updateUntil(anyway, ctx.Done(), f)
+	if !errors.Is(err, store.ErrFull) {
+		return err
+	}
+	anyway, cancel := context.WithTimeout(anyway, lastTries)
+	defer cancel()
+	return g.update(anyway, f)
+}
+
+func (g *Gateway) updateUntil(ctx context.Context, done <-chan struct{}, f func(store.Txn) error) error {
 	for {
 		err := g.cfg.KV.Update(ctx, f)
 		if !errors.Is(err, store.ErrFull) {
@@ -325,7 +343,7 @@ func (g *Gateway) update(ctx context.Context, f func(store.Txn) error) error {
 		}
 		g.cfg.Log.Error("store is full: free some space", "error", err)
 		select {
-		case <-ctx.Done():
+		case <-done:
 			return err
 		case <-time.After(fullPause):
 		}

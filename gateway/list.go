@@ -144,9 +144,9 @@ type InboxItem struct {
 }
 
 // Inbound implements driver.Handler. The same text may come again: one from the same SIM, phone and network time is kept
-// once.
+// once. As Report it does not wait for a full store.
 func (g *Gateway) Inbound(ctx context.Context, modem string, in driver.Inbound) error {
-	return g.update(ctx, func(tx store.Txn) error {
+	return g.cfg.KV.Update(ctx, func(tx store.Txn) error {
 		now := time.Now()
 		collect := now.Add(g.cfg.Retention + collectSlack)
 		mark := "gw/seen/" + g.cfg.Secrets.Pseudonym("inbound", in.ICCID+"\x00"+in.From+"\x00"+in.Text+"\x00"+in.Sent.UTC().Format(time.RFC3339))

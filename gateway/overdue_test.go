@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,18 +77,20 @@ func (c *countingTxn) Delete(key string) error {
 	return c.Txn.Delete(key)
 }
 
-// fill puts the gateway on a disk that is full. What is enqueued by the bench still gets in.
-func (b *bench) fill() *fullKV {
-	f := &fullKV{KV: b.g.cfg.KV}
-	f.full.Store(true)
-	b.g.cfg.KV = f
-	return f
+// onDisk is modems with a disk. What is enqueued by the bench gets in even if that is full.
+func onDisk(n int, disk *fullKV) func(*testing.T) *bench {
+	return func(t *testing.T) *bench {
+		b := newBench(t, n)
+		b.config = func(c *Config) { disk.KV, c.KV = c.KV, disk }
+		return b
+	}
 }
 
 // A claim that waits for a full store does not cost its modem anything.
 func TestFullStoreKeepsModem(t *testing.T) {
-	inBubble(t, modems(1), func(t *testing.T, b *bench) {
-		disk := b.fill()
+	disk := &fullKV{}
+	inBubble(t, onDisk(1, disk), func(t *testing.T, b *bench) {
+		disk.full.Store(true)
 		id := b.enqueue(code(alice, 2*time.Minute))
 		sleep(3 * time.Minute)
 		disk.full.Store(false)
@@ -101,11 +104,12 @@ func TestFullStoreKeepsModem(t *testing.T) {
 
 // A hand-over whose claim had to wait long is doubted in its turn.
 func TestFullStoreThenHangingModem(t *testing.T) {
-	inBubble(t, modems(2), func(t *testing.T, b *bench) {
+	disk := &fullKV{}
+	inBubble(t, onDisk(2, disk), func(t *testing.T, b *bench) {
 		for _, m := range b.modems {
 			m.plays(func(int, driver.Submit) fakeAct { return unknown(false, 5*time.Minute) })
 		}
-		disk := b.fill()
+		disk.full.Store(true)
 		id := b.enqueue(code(alice, 9*time.Minute))
 		sleep(70 * time.Second)
 		disk.full.Store(false)
@@ -114,4 +118,59 @@ func TestFullStoreThenHangingModem(t *testing.T) {
 			t.Errorf("not doubted: %+v", m.Attempts)
 		}
 	})
+}
+
+// What a modem brings on a full disk is refused at once, so that its loop goes on and brings it again.
+func TestFullStoreRefusesWhatComesIn(t *testing.T) {
+	disk := &fullKV{}
+	inBubble(t, onDisk(1, disk), func(t *testing.T, b *bench) {
+		disk.full.Store(true)
+		ctx, began := context.Background(), time.Now()
+		bring := func() [2]error {
+			report := driver.Report{ICCID: "8944m0", Reference: 1, Recipient: alice, At: began}
+			inbound := driver.Inbound{ICCID: "8944m0", From: alice, Text: "hello", Sent: began, At: began}
+			return [2]error{b.g.Report(ctx, "m0", report), b.g.Inbound(ctx, "m0", inbound)}
+		}
+		for _, err := range bring() {
+			if !errors.Is(err, store.ErrFull) {
+				t.Errorf("got %v, want %v", err, store.ErrFull)
+			}
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("blocked its caller for %v", took)
+		}
+		disk.full.Store(false)
+		for _, err := range bring() {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// The gateway ends even if the disk stays full; if it gets room in time, the verdict is written.
+func TestFullStoreDoesNotKeepRun(t *testing.T) {
+	for name, room := range map[string]bool{"stays full": false, "gets room": true} {
+		t.Run(name, func(t *testing.T) {
+			disk := &fullKV{}
+			inBubble(t, onDisk(1, disk), func(t *testing.T, b *bench) {
+				b.modems[0].plays(func(int, driver.Submit) fakeAct { return accept(10 * time.Second) })
+				id := b.enqueue(code(alice, 5*time.Minute))
+				sleep(5 * time.Second)
+				disk.full.Store(true)
+				b.stop()
+				sleep(10 * time.Second)
+				disk.full.Store(!room)
+				sleep(time.Minute)
+				select {
+				case err := <-b.done:
+					b.done <- err
+				default:
+					t.Error("Run has not returned")
+				}
+				b.wantStatus(id, map[bool]Status{true: Sent, false: Sending}[room])
+				disk.full.Store(false)
+			})
+		})
+	}
 }

@@ -44,10 +44,11 @@ func (g *Gateway) refPrefix(kind, sim string) string {
 
 func refPart(ref uint8) string { return fmt.Sprintf("%03d/", ref) }
 
-// Report implements driver.Handler. It returns nil once the report is durable; the same report may come again.
+// Report implements driver.Handler. It returns nil once the report is durable; the same report may come again. It does
+// not wait for a full store: the caller is the modem's loop, and brings it again.
 func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) error {
 	sim := g.reporter(modem, r)
-	return g.update(ctx, func(tx store.Txn) error {
+	return g.cfg.KV.Update(ctx, func(tx store.Txn) error {
 		now := time.Now()
 		outcome, err := g.match(tx, now, sim, r)
 		if err != nil {

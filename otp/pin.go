@@ -91,6 +91,9 @@ func (h *pinHasher) compute(ctx context.Context, rec *pinHash, account, pin stri
 
 // parsePIN normalises the digits that a client typed.
 func parsePIN(s string) (string, error) {
+	if s == "" {
+		return "", refuse(InvalidRequest, "pin is required")
+	}
 	pin, ok := normaliseDigits(s)
 	if !ok {
 		return "", refuse(InvalidRequest, "a pin is digits only")
