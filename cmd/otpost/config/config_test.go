@@ -84,8 +84,11 @@ func TestParseErrors(t *testing.T) {
 		{"typo in a map", minimal + "purposes:\n  login: {tll: 3m}\n", nil, `c.yaml:4: unknown key "purposes.login.tll"; did you mean "ttl"?`},
 		{"nothing like it", minimal + "zzzzzz: 1\n", nil, `c.yaml:3: unknown key "zzzzzz"`},
 		{"twice", minimal + "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", nil, `c.yaml:4: key "listen" stands already in line 3`},
-		{"wrong type", minimal + "insecure: maybe\n", nil, "c.yaml:3: text `maybe` stands where true or false belongs"},
-		{"list for a text", minimal + "listen: [a]\n", nil, "c.yaml:3: a list stands where a text belongs"},
+		{"wrong type", minimal + "insecure: maybe\n", nil, "c.yaml:3: insecure must be true or false"},
+		{"list for a text", minimal + "listen: [a]\n", nil, "c.yaml:3: listen must be a text"},
+		{"several", "countries: GB\nmodems: 5\nlimits: {phone_day: many}\nretention: [1]\ntls: x\n", nil, "c.yaml:1: countries must be a list, like [a, b]\n" +
+			"c.yaml:2: modems must be a list, like [a, b]\nc.yaml:3: limits.phone_day must be a whole number\n" +
+			"c.yaml:4: retention must be one value\nc.yaml:5: tls must be a mapping of keys to values"},
 		{"no yaml", "a: [", nil, `c.yaml:1: did not find expected node content`},
 		{"alias", "countries: &a [GB]\nlisten: *a\n", nil, `c.yaml:2: listen is an alias; write the value out`},
 		{"no mapping", "- a\n", nil, `c.yaml:1: the file must be a mapping of keys to values`},

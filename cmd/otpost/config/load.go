@@ -14,7 +14,8 @@ import (
 )
 
 // Load reads the file at path, lays environ ("OTPOST_LISTEN=…", as os.Environ gives it) over it, and validates the
-// whole. Every error names the file and, where there is one, line and key; all that is wrong is said at once.
+// whole. Every error names the file and, where there is one, line and key; all that is wrong with keys and shapes is said
+// at once, and then all that is wrong with values.
 func Load(path string, environ []string) (Config, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -73,25 +74,12 @@ func decode(root *yaml.Node, cfg *Config) error {
 	}
 	var all []error
 	for _, e := range te.Errors {
-		all = append(all, errors.New(plain(e)))
+		all = append(all, errors.New(e))
 	}
 	return errors.Join(all...)
 }
 
-// plain turns the YAML library's words for a wrong type into an operator's.
-func plain(e string) string {
-	for _, r := range [][2]string{
-		{"cannot unmarshal !!str", "text"}, {"cannot unmarshal !!int", "the number"}, {"cannot unmarshal !!seq", "a list"},
-		{"cannot unmarshal !!map", "a mapping"}, {"cannot unmarshal !!bool", "the truth value"}, {"cannot unmarshal !!float", "the number"},
-		{" into []string", " stands where a list of texts belongs"}, {" into int", " stands where a whole number belongs"},
-		{" into bool", " stands where true or false belongs"}, {" into string", " stands where a text belongs"},
-	} {
-		e = strings.Replace(e, r[0], r[1], 1)
-	}
-	return e
-}
-
-// known refuses every key that t has no field for, at any depth, and keys that stand twice.
+// known refuses every key that t has no field for, at any depth, keys that stand twice, and values of the wrong shape.
 func known(n *yaml.Node, t reflect.Type, path string) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -110,8 +98,35 @@ func known(n *yaml.Node, t reflect.Type, path string) error {
 		}
 	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Struct:
 		all = append(all, knownFields(n, t, path))
+	default:
+		all = append(all, shape(n, t, path))
 	}
 	return errors.Join(all...)
+}
+
+// shape says what belongs at path when n is not it. Durations and sizes read themselves.
+func shape(n *yaml.Node, t reflect.Type, path string) error {
+	scalar := n.Kind == yaml.ScalarNode
+	want := ""
+	switch own := reflect.PointerTo(t).Implements(reflect.TypeFor[yaml.Unmarshaler]()); {
+	case scalar && (n.Tag == "!!null" || own):
+	case own:
+		want = "one value"
+	case t.Kind() == reflect.Slice:
+		want = "a list, like [a, b]"
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
+		want = "a mapping of keys to values"
+	case t.Kind() == reflect.Int && (!scalar || n.Tag != "!!int"):
+		want = "a whole number"
+	case t.Kind() == reflect.Bool && (!scalar || n.Tag != "!!bool"):
+		want = "true or false"
+	case t.Kind() == reflect.String && !scalar:
+		want = "a text"
+	}
+	if want == "" {
+		return nil
+	}
+	return atLine(n.Line, "%s must be %s", path, want)
 }
 
 func knownFields(n *yaml.Node, t reflect.Type, path string) error {
