@@ -37,6 +37,7 @@ type Gateway struct {
 	keys     map[groupKey]groupKeyRef
 	reserved [Lanes]int // parts of messages whose transaction is under way
 	began    time.Time
+	clock    clockGuard
 	sweepAt  time.Time // when the first message's time for a report is over; zero: none waits
 	running  bool
 }

@@ -23,6 +23,7 @@ func newIDs(random io.Reader) *ids { return &ids{entropy: ulid.Monotonic(random,
 func (s *ids) next(prefix string, now time.Time) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now = wall(now)
 	if now.Before(s.last) {
 		now = s.last
 	}
@@ -41,6 +42,13 @@ func (s *ids) after(prefix, id string) {
 	if t := u.Timestamp().Add(time.Millisecond); t.After(s.last) {
 		s.last = t
 	}
+}
+
+// newest returns the time of the newest id.
+func (s *ids) newest() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 func parseID(prefix, id string) (ulid.ULID, error) {

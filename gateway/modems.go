@@ -89,7 +89,7 @@ func (m *modemState) fault(now time.Time, r driver.Result) {
 func (g *Gateway) simOf(m *modemState, now time.Time) *simRecord {
 	s := g.sims[m.simID()]
 	if s != nil {
-		s.roll(now, g.cfg.Location)
+		g.refresh(s, now)
 	}
 	return s
 }
@@ -113,7 +113,7 @@ func (g *Gateway) up(m *modemState, now time.Time) bool {
 
 // healthy says whether nothing but a quota keeps the modem from sending.
 func (g *Gateway) healthy(m *modemState, now time.Time) bool {
-	if m.paused || m.status.State != driver.StateReady || m.overdue || m.restUntil.After(now) || g.hanging(m, now) {
+	if m.paused || g.clock.behind(now) || m.status.State != driver.StateReady || m.overdue || m.restUntil.After(now) || g.hanging(m, now) {
 		return false
 	}
 	s := g.simOf(m, now)

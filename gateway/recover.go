@@ -17,10 +17,10 @@ func (g *Gateway) recover(ctx context.Context) error {
 	var sending []string
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
 		sending = sending[:0]
-		if err := g.recoverModems(tx); err != nil {
+		if err := g.recoverIDs(tx); err != nil {
 			return err
 		}
-		if err := g.recoverIDs(tx); err != nil {
+		if err := g.recoverModems(tx); err != nil {
 			return err
 		}
 		now := time.Now()
@@ -112,7 +112,7 @@ func (g *Gateway) recoverIDs(tx store.Txn) error {
 			return err
 		}
 	}
-	return nil
+	return g.recoverClock(tx)
 }
 
 func (g *Gateway) restore(id string, r queueRecord, now time.Time) {

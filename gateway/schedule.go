@@ -20,6 +20,9 @@ func (g *Gateway) schedule(ctx context.Context) error {
 		}
 		now := time.Now()
 		timer.Reset(until(now, g.assign(now)))
+		if err := g.believeClock(ctx); err != nil {
+			return ignoreCanceled(ctx, err)
+		}
 	}
 }
 
@@ -37,6 +40,9 @@ func until(now, next time.Time) time.Duration {
 func (g *Gateway) assign(now time.Time) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.lookAtClock(now); g.clock.behind(now) {
+		return now.Add(clockLook)
+	}
 	next := g.queue.wake(now)
 	var up, poor uint64
 	idle := make([]*modemState, 0, len(g.modems))

@@ -35,23 +35,41 @@ const (
 // textShare is the part of every quota that texts leave to codes: a fifth.
 const textShare = 5
 
-// roll forgets what lies in an earlier minute, day or month.
+const monthOnly = "2006-01"
+
+// roll forgets what lies in an earlier minute, day or month. A clock that shows an earlier one renews nothing.
 func (s *simRecord) roll(now time.Time, loc *time.Location) {
 	local := now.In(loc)
-	if day := local.Format(time.DateOnly); day != s.Day {
+	if day := local.Format(time.DateOnly); day > s.Day {
 		s.Day, s.DayCount = day, 0
 	}
-	if month := local.Format("2006-01"); month != s.Month {
+	if month := local.Format(monthOnly); month > s.Month {
 		s.Month, s.MonthCount = month, 0
 	}
-	low, high := now.Add(-paceWindow).UnixMilli(), now.Add(paceWindow).UnixMilli()
+	low := now.Add(-paceWindow).UnixMilli()
 	old := 0
 	for old < len(s.Recent) && s.Recent[old] <= low {
 		old++
 	}
 	s.Recent = s.Recent[old:] // copies of the record share what is behind: it is never written to
-	if n := len(s.Recent); n > 0 && s.Recent[n-1] > high {
+}
+
+// forgive makes good for a clock that was far ahead when the record was written: else the SIM would rest until that day.
+// Only for a now that is believed.
+func (s *simRecord) forgive(now time.Time, loc *time.Location) {
+	last := now.Add(clockAhead)
+	if s.Day > last.In(loc).Format(time.DateOnly) {
+		s.Day, s.DayCount = now.In(loc).Format(time.DateOnly), 0
+	}
+	if s.Month > last.In(loc).Format(monthOnly) {
+		s.Month, s.MonthCount = now.In(loc).Format(monthOnly), 0
+	}
+	if n := len(s.Recent); n > 0 && s.Recent[n-1] > now.Add(paceWindow).UnixMilli() {
+		high := now.Add(paceWindow).UnixMilli()
 		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(ms int64) bool { return ms > high })
+	}
+	if s.BlockedAt.After(last) {
+		s.BlockedAt = now
 	}
 }
 
@@ -143,8 +161,18 @@ func (g *Gateway) loadSIM(tx store.Txn, now time.Time, iccid string) (simRecord,
 	if err != nil {
 		return s, err
 	}
-	s.roll(now, g.cfg.Location)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh(&s, now)
 	return s, nil
+}
+
+// refresh brings a record to the present. The caller holds mu.
+func (g *Gateway) refresh(s *simRecord, now time.Time) {
+	if !g.clock.behind(now) {
+		s.forgive(now, g.cfg.Location)
+	}
+	s.roll(now, g.cfg.Location)
 }
 
 // saveSIM writes the record and lets the copy in memory follow the commit.

@@ -161,7 +161,8 @@ func TestSIMRecord(t *testing.T) {
 		{"same minute", noon, full},
 		{"one leaves the window", noon.Add(2 * time.Second), simRecord{Day: full.Day, DayCount: 7, Month: full.Month, MonthCount: 70, Recent: full.Recent[1:]}},
 		{"next day, next month", noon.Add(13 * time.Hour), simRecord{Day: "2026-02-01", Month: "2026-02", Recent: []int64{}}},
-		{"clock set back an hour", noon.Add(-time.Hour), simRecord{Day: full.Day, DayCount: 7, Month: full.Month, MonthCount: 70, Recent: []int64{}}},
+		{"clock set back an hour", noon.Add(-time.Hour), full},
+		{"clock set back to 1970", time.Unix(5, 0), full},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
