@@ -264,7 +264,7 @@ func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Re
 				g.metrics.verdict(r)
 			}
 		})
-		if err := g.put(tx, now, was, &msg); err != nil || r.Outcome != driver.Unknown {
+		if err := g.put(tx, now, was, &msg); err != nil {
 			return err
 		}
 		return g.reconsider(tx, now, sim)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,8 +17,9 @@ const (
 	earlyFor    = time.Hour // how long a report that came before its verdict is kept
 	clockSpread = 10 * time.Minute
 
-	clockTrust    = time.Hour        // a network's clock that is further off tells nothing
+	clockTrust    = 50 * time.Minute // a network's clock that is further off, by its summer time say, tells nothing
 	clockSkew     = 30 * time.Second // of a clock that is right
+	clockLoose    = 5 * time.Minute  // of a clock when the reference speaks for a message, too
 	longestSubmit = 6 * time.Minute
 )
 
@@ -50,15 +52,13 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 	sim := g.reporter(modem, r)
 	return g.cfg.KV.Update(ctx, func(tx store.Txn) error {
 		now := time.Now()
-		outcome, err := g.match(tx, now, sim, r)
+		early, err := g.inFlight(tx, sim, r)
 		if err != nil {
 			return err
 		}
-		early := time.Time{}
-		if outcome == "" || outcome == duplicate {
-			if early, err = g.inFlight(tx, sim, r); err != nil {
-				return err
-			}
+		outcome, err := g.match(tx, now, sim, early, r)
+		if err != nil {
+			return err
 		}
 		if outcome == duplicate && !early.IsZero() {
 			// It may also be the first of a message with the same reference whose verdict is still on its way.
@@ -116,7 +116,7 @@ func (g *Gateway) inFlight(tx store.Txn, sim string, r driver.Report) (time.Time
 		}
 		a := m.Attempts[len(m.Attempts)-1]
 		near := nearest.IsZero() || distance(a.ClaimedAt, r) < distance(nearest, r)
-		if simOr(a.ICCID, a.Modem) == sim && plausible(a.ClaimedAt, r) && near {
+		if simOr(a.ICCID, a.Modem) == sim && plausible(a.ClaimedAt, r, clockSkew) && near {
 			nearest = a.ClaimedAt
 		}
 	}
@@ -137,8 +137,9 @@ func (g *Gateway) flights() []string {
 }
 
 // match finds the part that a report is about by SIM, reference, recipient and time, and records it. An empty outcome
-// means that there is none.
-func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report) (string, error) {
+// means that there is none, or that a hand-over whose reference is not known yet is nearer in time: if it is in flight,
+// its verdict will tell, and if it is in doubt, the report goes to it unless the part that is known fits as well.
+func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
 	type candidate struct {
 		id  string
 		ref refRecord
@@ -146,7 +147,7 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report
 	prefix := g.refPrefix("ref", sim) + refPart(r.Reference)
 	var found []candidate
 	err := scan(tx, store.Range{Prefix: prefix, Reverse: true}, func(key string, ref refRecord) bool {
-		if now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) {
+		if now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) && plausible(ref.At, r, clockLoose) {
 			found = append(found, candidate{key[len(prefix):], ref})
 		}
 		return true
@@ -155,12 +156,24 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, r driver.Report
 		return "", err
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
-		return int(distance(a.ref.At, r) - distance(b.ref.At, r))
+		return cmp.Compare(distance(a.ref.At, r), distance(b.ref.At, r))
 	})
 	outcome := ""
 	for i, c := range found {
 		if outcome != "" && distance(c.ref.At, r) > distance(found[i-1].ref.At, r) {
 			break // the nearest in time has it already: the same report came again
+		}
+		if nearer(flight, c.ref.At, r) {
+			break
+		}
+		if !near(c.ref.At, r) {
+			id, unsure, err := g.unsureOf(tx, now, sim, flight, r)
+			if err != nil {
+				return "", err
+			}
+			if id != "" && near(unsure.At, r) {
+				break
+			}
 		}
 		m, err := g.Lookup(tx, c.id)
 		if err != nil {
@@ -210,28 +223,31 @@ func (g *Gateway) record(tx store.Txn, now time.Time, sim string, m *Message, ap
 	return "undelivered", g.recipientFailed(tx, now, m.To, sim)
 }
 
-// plausible says whether a report may be about what was handed over then. The network's clock is believed as long as it
-// is not hours off.
-func plausible(at time.Time, r driver.Report) bool {
+// nearer says whether a report's time of submission is nearer to one hand-over than to the other; zero: there is none.
+func nearer(one, other time.Time, r driver.Report) bool {
+	return !one.IsZero() && distance(one, r) < distance(other, r)
+}
+
+// plausible says whether a report may be about what was handed over then. The network's clock is believed, give or take
+// skew, as long as it is not an hour or more off.
+func plausible(at time.Time, r driver.Report, skew time.Duration) bool {
 	if r.At.Before(at) {
 		return false
 	}
 	d := r.Sent.Sub(at)
-	return r.Sent.IsZero() || d.Abs() > clockTrust || d > -clockSkew && d < longestSubmit
+	return r.Sent.IsZero() || d.Abs() > clockTrust || d > -skew && d < longestSubmit+skew
+}
+
+// near says whether the network's clock itself speaks for the hand-over.
+func near(at time.Time, r driver.Report) bool {
+	return plausible(at, r, clockSkew) && distance(at, r) < clockSpread
 }
 
 // settleUnsure gives a report whose reference nobody knows to the hand-over that is in doubt: same SIM, same phone, and
 // nearer in time than the one that the modem is busy with.
 func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
 	prefix := g.refPrefix("unsure", sim)
-	id, ref := "", refRecord{}
-	err := scan(tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
-		fits := samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r)
-		if fits && (flight.IsZero() || distance(u.At, r) < distance(flight, r)) && (id == "" || distance(u.At, r) < distance(ref.At, r)) {
-			id, ref = key[len(prefix):], u
-		}
-		return true
-	})
+	id, ref, err := g.unsureOf(tx, now, sim, flight, r)
 	if err != nil || id == "" {
 		return "", err
 	}
@@ -255,6 +271,19 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 		return outcome, nil
 	}
 	return outcome, tx.Delete(prefix + id)
+}
+
+// unsureOf finds the hand-over in doubt that a report is about if its reference tells nothing.
+func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (id string, ref refRecord, err error) {
+	prefix := g.refPrefix("unsure", sim)
+	err = scan(tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
+		fits := samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew)
+		if fits && (flight.IsZero() || nearer(u.At, flight, r)) && (id == "" || nearer(u.At, ref.At, r)) {
+			id, ref = key[len(prefix):], u
+		}
+		return true
+	})
+	return id, ref, err
 }
 
 // await makes the parts of an attempt known to later reports, and takes in those that came before the verdict.
@@ -299,7 +328,7 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 	for part, ref := range slices.Clone(a.References) {
 		var used []string
 		err := g.eachEarly(tx, now, g.refPrefix("early", sim)+refPart(ref), func(key string, r driver.Report) {
-			if samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r) {
+			if samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r, clockSkew) {
 				m.report(now, i, part, r)
 				used = append(used, key)
 			}
@@ -314,7 +343,7 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 	return nil
 }
 
-// reconsider offers the parked reports of a SIM to its hand-overs that are in doubt, now that there is one more.
+// reconsider offers the parked reports of a SIM to its hand-overs, now that one more has its verdict or is in doubt.
 func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 	parked := map[string]driver.Report{}
 	var keys []string
@@ -324,15 +353,15 @@ func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 		return err
 	}
 	for _, key := range keys {
-		outcome, err := g.match(tx, now, sim, parked[key]) // the same report may have been parked twice
+		flight, err := g.inFlight(tx, sim, parked[key])
+		if err != nil {
+			return err
+		}
+		outcome, err := g.match(tx, now, sim, flight, parked[key]) // the same report may have been parked twice
 		if err != nil {
 			return err
 		}
 		if outcome == "" {
-			flight, err := g.inFlight(tx, sim, parked[key])
-			if err != nil {
-				return err
-			}
 			if outcome, err = g.settleUnsure(tx, now, sim, flight, parked[key]); err != nil {
 				return err
 			}
