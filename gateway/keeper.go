@@ -58,7 +58,7 @@ func (g *Gateway) nextDue() time.Time {
 	defer g.mu.Unlock()
 	next := g.sweepAt
 	if len(g.queue.deadline.items) > 0 {
-		next = time.UnixMilli(g.queue.deadline.items[0].notAfter).Add(time.Millisecond)
+		next = sooner(next, time.UnixMilli(g.queue.deadline.items[0].notAfter).Add(time.Millisecond))
 	}
 	for _, m := range g.modems {
 		next = sooner(next, m.doubtAt)

@@ -18,6 +18,7 @@ const (
 	breakerFaults = 3
 	firstRest     = 15 * time.Second
 	lastRest      = 10 * time.Minute
+	lateAfter     = 10 * time.Second // nothing is kept for a modem that is busy for so long
 	hangingAfter  = 30 * time.Second // a hand-over that takes so long is not counted on any more
 	paceWeight    = 0.2              // of a new measurement of the submit time
 	poorSample    = 20               // codes before a SIM's conversion is believed
@@ -121,7 +122,29 @@ func (g *Gateway) healthy(m *modemState, now time.Time) bool {
 }
 
 func (g *Gateway) hanging(m *modemState, now time.Time) bool {
-	return m.current != nil && now.Sub(m.began) > max(hangingAfter, m.atMost(m.pace))
+	return m.current != nil && now.Sub(m.began) > m.hangsAfter()
+}
+
+// late says whether the modem is busy for so long that nothing should wait for it which another may send now.
+func (m *modemState) late(now time.Time) bool {
+	return m.current != nil && now.Sub(m.began) > m.lateAfter()
+}
+
+func (m *modemState) hangsAfter() time.Duration { return max(hangingAfter, m.atMost(m.pace)) }
+
+func (m *modemState) lateAfter() time.Duration { return max(lateAfter, m.atMost(m.pace)) }
+
+// turns returns when a busy modem will be late or hang, if it is still busy then: nothing else would tell.
+func (m *modemState) turns(now time.Time) time.Time {
+	if m.current == nil {
+		return time.Time{}
+	}
+	for _, after := range []time.Duration{m.lateAfter(), m.hangsAfter()} {
+		if at := m.began.Add(after + time.Millisecond); at.After(now) {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // atMost returns how long a hand-over of current may take at a pace without being unusual.

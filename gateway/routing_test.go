@@ -253,3 +253,72 @@ func TestConversionRoutes(t *testing.T) {
 		b.wantSent(alice) // better than none
 	})
 }
+
+// A code that the healthy modem refused once does not wait for one that hangs: it goes to the healthy one again.
+func TestCodeDoesNotWaitForHangingModem(t *testing.T) {
+	inBubble(t, modems(2), func(t *testing.T, b *bench) {
+		b.modems[0].plays(func(int, driver.Submit) fakeAct { return unknown(true, 4*time.Minute) })
+		b.modems[1].plays(func(n int, _ driver.Submit) fakeAct {
+			if n == 0 {
+				return refuse(driver.ClassNetwork, "cms-38")
+			}
+			return accept(time.Second)
+		})
+		b.enqueue(code(bob, 5*time.Minute)) // m0 hangs with it
+		sleep(time.Second)
+		id := b.enqueue(code(alice, 5*time.Minute))
+		sleep(lateAfter + 2*time.Second)
+		if m := b.wantStatus(id, Sent); m.Attempts[0].Outcome != driver.Refused || m.Attempts[1].Modem != "m1" {
+			t.Errorf("attempts %+v", m.Attempts)
+		}
+	})
+}
+
+// Nor does one wait that only a poor modem may send now.
+func TestCodeDoesNotWaitForHangingBetterModem(t *testing.T) {
+	inBubble(t, modems(2), func(t *testing.T, b *bench) {
+		if err := b.kv.Update(context.Background(), func(tx store.Txn) error {
+			for sim, verified := range map[string]float64{"8944m0": 2 * poorSample, "8944m1": 1} {
+				s, err := b.g.loadSIM(tx, time.Now(), sim)
+				if err != nil {
+					return err
+				}
+				s.Codes, s.Verified = 2*poorSample, verified
+				if err := b.g.saveSIM(tx, sim, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.modems[0].plays(func(int, driver.Submit) fakeAct { return unknown(true, 4*time.Minute) })
+		b.enqueue(code(bob, 5*time.Minute))
+		sleep(time.Second)
+		id := b.enqueue(code(alice, 5*time.Minute))
+		sleep(time.Second)
+		b.wantStatus(id, Queued)
+		sleep(lateAfter)
+		b.wantStatus(id, Sent)
+	})
+}
+
+// A text that waits long for its modem does not keep others from being closed.
+func TestSweepWhileTextWaits(t *testing.T) {
+	by := func(t *testing.T) *bench {
+		b := newBench(t, 2)
+		b.route = func(r *Route) { r.Prefixes = []string{map[string]string{"m0": "+44", "m1": "+353"}[r.Modem.Name()]} }
+		return b
+	}
+	inBubble(t, by, func(t *testing.T, b *bench) {
+		b.modems[1].set(b.g, driver.StateAbsent)
+		d := text("+353861234567", "waits")
+		d.NotAfter = time.Now().Add(6 * 24 * time.Hour)
+		b.enqueue(d)
+		id := b.enqueue(text(alice, "hello"))
+		sleep(24*time.Hour + 5*time.Minute)
+		if m := b.wantStatus(id, Sent); !m.Final() {
+			t.Error("not closed after a day")
+		}
+	})
+}

@@ -44,14 +44,18 @@ func (g *Gateway) assign(now time.Time) time.Time {
 		return now.Add(clockLook)
 	}
 	next := g.queue.wake(now)
-	var up, poor uint64
+	var up, poor, late uint64
 	idle := make([]*modemState, 0, len(g.modems))
 	for _, m := range g.modems {
+		next = sooner(next, m.turns(now))
 		if !g.up(m, now) {
 			next = sooner(next, g.backAt(m, now))
 			continue
 		}
 		up |= m.bit()
+		if m.late(now) {
+			late |= m.bit()
+		}
 		if m.current == nil {
 			idle = append(idle, m)
 		}
@@ -63,7 +67,7 @@ func (g *Gateway) assign(now time.Time) time.Time {
 		return cmp.Or(cmp.Compare(poor&a.bit(), poor&b.bit()), cmp.Compare(g.loadOf(a, now), g.loadOf(b, now)), a.lastUsed.Compare(b.lastUsed))
 	})
 	for _, m := range idle {
-		next = sooner(next, g.give(m, up, poor, now))
+		next = sooner(next, g.give(m, up&^late, poor, now))
 	}
 	return next
 }
