@@ -99,7 +99,7 @@ func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, err
 	err := g.update(ctx, func(tx store.Txn) error {
 		j = nil
 		now := time.Now()
-		msg, err := g.Lookup(tx, formatID(messagePrefix, e.id))
+		msg, err := g.find(tx, formatID(messagePrefix, e.id))
 		if err != nil || msg.Status != Queued {
 			g.forget(tx, e)
 			return ignoreNotFound(err)
@@ -233,7 +233,7 @@ func (q *queue) waiting(bit uint64) bool {
 func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Result) error {
 	return g.insist(ctx, func(tx store.Txn) error {
 		now := time.Now()
-		msg, err := g.Lookup(tx, j.id)
+		msg, err := g.find(tx, j.id)
 		if err != nil {
 			return ignoreNotFound(err) // erased meanwhile
 		}

@@ -116,7 +116,7 @@ func (g *Gateway) dead(now time.Time) []ulid.ULID {
 }
 
 func (g *Gateway) expireOne(tx store.Txn, now time.Time, id string) error {
-	m, err := g.Lookup(tx, id)
+	m, err := g.findLast(tx, id)
 	if err != nil || m.Status != Queued || now.Before(m.NotAfter) {
 		return ignoreNotFound(err)
 	}
@@ -139,7 +139,7 @@ func (g *Gateway) overdue(ctx context.Context) error {
 		id := formatID(messagePrefix, e.id)
 		err := g.update(ctx, func(tx store.Txn) error {
 			now := time.Now()
-			msg, err := g.Lookup(tx, id)
+			msg, err := g.find(tx, id)
 			if err != nil {
 				return ignoreNotFound(err)
 			}
@@ -293,7 +293,7 @@ func (g *Gateway) unreported(tx store.Txn, now time.Time, key string) error {
 	if err := tx.Delete(key); err != nil {
 		return err
 	}
-	m, err := g.Lookup(tx, key[strings.LastIndexByte(key, '/')+1:])
+	m, err := g.find(tx, key[strings.LastIndexByte(key, '/')+1:])
 	if err != nil || m.live() || m.Final() {
 		return ignoreNotFound(err)
 	}

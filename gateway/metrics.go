@@ -21,6 +21,7 @@ type metrics struct {
 	codesBack  *prometheus.CounterVec
 	webhooks   *prometheus.CounterVec
 	lateUnsure prometheus.Counter
+	corrupt    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
@@ -46,9 +47,12 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		lateUnsure: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "otpost_messages_uncertain_total", Help: "Hand-overs that may or may not have gone out.",
 		}),
+		corrupt: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "otpost_messages_corrupt_total", Help: "Messages left out because their record did not open.",
+		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.messages, m.sent, m.delivered, m.refused, m.reports, m.refusals, m.codesSent, m.codesBack, m.webhooks, m.lateUnsure, newGauges(g))
+		reg.MustRegister(m.messages, m.sent, m.delivered, m.refused, m.reports, m.refusals, m.codesSent, m.codesBack, m.webhooks, m.lateUnsure, m.corrupt, newGauges(g))
 	}
 	return m
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"otpost/gateway/store"
@@ -14,7 +13,7 @@ const batch = 200
 // recover reads the queue from the store. What was with a modem when an earlier run ended may have gone out: it becomes
 // uncertain, and its policy says whether it is sent once more.
 func (g *Gateway) recover(ctx context.Context) error {
-	var sending []string
+	var sending, bad []string
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
 		sending = sending[:0]
 		if err := g.recoverIDs(tx); err != nil {
@@ -24,18 +23,27 @@ func (g *Gateway) recover(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		return scan(tx, store.Range{Prefix: "gw/q/"}, func(key string, r queueRecord) bool {
-			id := strings.TrimPrefix(key, "gw/q/")
+		var err error
+		bad, err = scanQueue(tx, func(id string, r queueRecord) {
 			if r.Sending {
 				sending = append(sending, id)
 			} else {
 				g.restore(id, r, now)
 			}
-			return true
 		})
+		return err
 	})
 	if err != nil {
 		return err
+	}
+	for _, id := range bad {
+		interrupted, err := g.mend(ctx, id)
+		if err != nil {
+			return err
+		}
+		if interrupted {
+			sending = append(sending, id)
+		}
 	}
 	sims := map[string]bool{}
 	for len(sending) > 0 {
@@ -133,7 +141,7 @@ func (g *Gateway) restore(id string, r queueRecord, now time.Time) {
 
 // interrupted puts in doubt what an earlier run left with a modem, and notes its SIM.
 func (g *Gateway) interrupted(tx store.Txn, now time.Time, id string, sims map[string]bool) error {
-	m, err := g.Lookup(tx, id)
+	m, err := g.findLast(tx, id)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
