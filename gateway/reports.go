@@ -104,7 +104,7 @@ func (g *Gateway) reporter(modem string, r driver.Report) string {
 func (g *Gateway) inFlight(tx store.Txn, sim string, r driver.Report) (time.Time, error) {
 	var nearest time.Time
 	for _, id := range g.flights() {
-		m, err := g.Lookup(tx, id)
+		m, err := g.find(tx, id)
 		if err != nil {
 			if err = ignoreNotFound(err); err != nil {
 				return nearest, err
@@ -175,7 +175,7 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Tim
 				break
 			}
 		}
-		m, err := g.Lookup(tx, c.id)
+		m, err := g.find(tx, c.id)
 		if err != nil {
 			if err = ignoreNotFound(err); err != nil {
 				return "", err
@@ -251,7 +251,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 	if err != nil || id == "" {
 		return "", err
 	}
-	m, err := g.Lookup(tx, id)
+	m, err := g.find(tx, id)
 	if err != nil {
 		return "", ignoreNotFound(err)
 	}
