@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"hash/maphash"
 	"time"
 
@@ -50,6 +51,9 @@ func (g *Gateway) Enqueue(tx store.Txn, now time.Time, d Draft) (Message, error)
 		return Message{}, ErrStorageLow
 	}
 	parts, err := d.check(now, g.cfg.MaxParts)
+	if err == nil {
+		err = g.tooLong(&d, parts)
+	}
 	if err != nil {
 		g.metrics.admission("invalid")
 		return Message{}, err
@@ -83,6 +87,21 @@ func (g *Gateway) Enqueue(tx store.Txn, now time.Time, d Draft) (Message, error)
 		}
 	}
 	return m, nil
+}
+
+// tooLong refuses a message that no SIM could ever send within its quotas.
+func (g *Gateway) tooLong(d *Draft, parts int) error {
+	most, carried := 0, false
+	for _, m := range g.modems {
+		if m.carries(d.To) {
+			l := m.limits()
+			most, carried = max(most, shareOf(d.Lane, min(orUnlimited(l.day), orUnlimited(l.month)))), true
+		}
+	}
+	if !carried || parts <= most {
+		return nil
+	}
+	return &InvalidError{"text", fmt.Sprintf("needs %d parts, but of a day or a month a SIM gives it %d: shorten it, or raise per_day and per_month", parts, most)}
 }
 
 func (d *Draft) message(id string, now time.Time, parts int) Message {

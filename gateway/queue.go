@@ -17,6 +17,7 @@ type queue struct {
 	delayed  heap[*entry]  // by notBefore; not in any group's turns meanwhile
 	aside    heap[*bucket] // by until
 	turn     uint64
+	waiters  map[waiterKey]waiter
 }
 
 type lane struct {
@@ -71,7 +72,7 @@ type entry struct {
 type groupKeyRef = *groupKey
 
 func newQueue() *queue {
-	q := &queue{byID: map[ulid.ULID]*entry{}}
+	q := &queue{byID: map[ulid.ULID]*entry{}, waiters: map[waiterKey]waiter{}}
 	for l := range q.lanes {
 		q.lanes[l] = lane{
 			groups: map[groupKey]*group{}, loads: map[uint64]*backlog{},
@@ -252,6 +253,7 @@ type asker struct {
 	others uint64                       // modems that are up, this one not among them
 	better uint64                       // modems that are up and whose codes arrive, if this one's do not
 	fits   func(parts int, l Lane) bool // pace and quotas of its SIM allow that now
+	paced  func(parts int, l Lane) bool // if it does not fit, only the pace is in the way
 }
 
 func (a asker) may(k groupKey) bool {
@@ -267,20 +269,19 @@ func (a asker) may(k groupKey) bool {
 }
 
 // next returns what the modem should send now without taking it out, most urgent lane first; nil: nothing. short says
-// that something waits which is too long for the modem's pace as it stands.
+// that something waits which is too long for the modem's pace or quotas as they stand.
 func (q *queue) next(a asker, now time.Time) (e *entry, short bool) {
 	ms := now.UnixMilli()
 	for l := range q.lanes {
-		e := q.head(Lane(l), a, ms)
-		switch {
-		case e == nil:
-		case a.fits(int(e.parts), Lane(l)):
+		e, behind := q.nextOf(Lane(l), a, ms)
+		if e != nil {
 			return e, false
-		default:
-			return nil, true // what is behind it must not slip past for ever
+		}
+		if short = short || behind; short && Lane(l) < LaneText {
+			return nil, true // what is less urgent must not slip past a code
 		}
 	}
-	return nil, false
+	return nil, short
 }
 
 func (q *queue) head(l Lane, a asker, ms int64) *entry {

@@ -75,7 +75,11 @@ func (g *Gateway) assign(now time.Time) time.Time {
 // give hands the modem its next message if there is one, and returns when its pace allows what does not fit now.
 func (g *Gateway) give(m *modemState, up, poor uint64, now time.Time) time.Time {
 	s, l := g.simOf(m, now), m.limits()
-	a := asker{bit: m.bit(), iccid: m.simID(), others: up &^ m.bit(), fits: func(parts int, lane Lane) bool { return s.allows(parts, lane, l) }}
+	a := asker{
+		bit: m.bit(), iccid: m.simID(), others: up &^ m.bit(),
+		fits:  func(parts int, lane Lane) bool { return s.allows(parts, lane, l) },
+		paced: func(parts int, lane Lane) bool { return s.inQuota(parts, lane, l) },
+	}
 	if poor&m.bit() != 0 {
 		a.better = up &^ poor
 	}
@@ -98,6 +102,9 @@ func (s *simRecord) nextSlot(now time.Time, loc *time.Location, l limits) time.T
 	var next time.Time
 	if l.minute > 0 && len(s.Recent) > 0 {
 		next = time.UnixMilli(s.Recent[0]).Add(paceWindow + time.Millisecond)
+	}
+	if l.minute > 0 && len(s.Debt) > 0 {
+		next = sooner(next, time.UnixMilli(s.Debt[0]).Add(paceWindow+time.Millisecond))
 	}
 	if l.day > 0 || l.month > 0 {
 		y, m, d := now.In(loc).Date()

@@ -16,6 +16,7 @@ type simRecord struct {
 	Month      string    `json:"month"` // 2006-01
 	MonthCount int       `json:"month_count"`
 	Recent     []int64   `json:"recent,omitempty"` // unix milliseconds of the parts of the last minute, oldest first
+	Debt       []int64   `json:"debt,omitempty"`   // later minutes that a long text has used up, as Recent; only for texts
 	Blocked    string    `json:"blocked,omitempty"`
 	BlockedAt  time.Time `json:"blocked_at,omitzero"`
 	Blocks     int       `json:"blocks,omitempty"` // in a row, without a success in between
@@ -52,6 +53,9 @@ func (s *simRecord) roll(now time.Time, loc *time.Location) {
 		old++
 	}
 	s.Recent = s.Recent[old:] // copies of the record share what is behind: it is never written to
+	for len(s.Debt) > 0 && s.Debt[0] <= low {
+		s.Debt = s.Debt[1:]
+	}
 }
 
 // forgive makes good for a clock that was far ahead when the record was written: else the SIM would rest until that day.
@@ -68,18 +72,27 @@ func (s *simRecord) forgive(now time.Time, loc *time.Location) {
 		high := now.Add(paceWindow).UnixMilli()
 		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(ms int64) bool { return ms > high })
 	}
+	if n := len(s.Debt); n > 0 && s.Debt[n-1] > last.UnixMilli() {
+		s.Debt = nil
+	}
 	if s.BlockedAt.After(last) {
 		s.BlockedAt = now
 	}
 }
 
-// take counts n parts, at instants that only grow. The caller has rolled the record.
+// take counts n parts, at instants that only grow. The caller has rolled the record. Of a message that is longer than the
+// texts' share of a minute, the rest counts in the minutes after, against texts: codes keep what is left to them.
 func (s *simRecord) take(now time.Time, n int, l limits) {
 	s.DayCount += n
 	s.MonthCount += n
-	s.Recent = slices.Clip(s.Recent)
-	for range n {
-		s.Recent = append(s.Recent, now.UnixMilli())
+	s.Recent, s.Debt = slices.Clip(s.Recent), slices.Clip(s.Debt)
+	share := shareOf(LaneText, orUnlimited(l.minute))
+	for i := range n {
+		if at := now.Add(time.Duration(i/share) * paceWindow).UnixMilli(); i < share {
+			s.Recent = append(s.Recent, at)
+		} else {
+			s.Debt = append(s.Debt, at)
+		}
 	}
 	if keep := max(minRecent, 2*l.minute, n); len(s.Recent) > keep {
 		s.Recent = s.Recent[len(s.Recent)-keep:]
@@ -96,18 +109,34 @@ func (s *simRecord) giveBack(n int) {
 
 const unlimited = 1 << 30
 
-// allows says whether n parts may go out now. Only a message longer than a whole minute's pace may exceed it, after a
-// minute of silence.
+// allows says whether n parts may go out now. Only a message longer than its lane's share of a minute may exceed the pace,
+// after a minute in which no more went than the share leaves.
 func (s *simRecord) allows(n int, lane Lane, l limits) bool {
-	return fits(n, lane, l.day, s.DayCount) && fits(n, lane, l.month, s.MonthCount) &&
-		(fits(n, lane, l.minute, len(s.Recent)) || len(s.Recent) == 0)
+	used := len(s.Recent)
+	if lane == LaneText {
+		used += len(s.Debt)
+	}
+	return s.inQuota(n, lane, l) && (fits(n, lane, l.minute, used) || used <= l.minute-shareOf(lane, l.minute))
 }
 
+// inQuota says whether day and month allow n parts.
+func (s *simRecord) inQuota(n int, lane Lane, l limits) bool {
+	return fits(n, lane, l.day, s.DayCount) && fits(n, lane, l.month, s.MonthCount)
+}
+
+// fits says whether n parts are within the lane's share of a limit. What it leaves to codes and they have used does not count
+// against a message that needs nearly all of it: together they stay within the limit.
 func fits(n int, lane Lane, limit, used int) bool {
+	share := shareOf(lane, limit)
+	return limit == 0 || used+n <= share || n <= share && used <= limit-share
+}
+
+// shareOf is how much of a limit a lane may use.
+func shareOf(lane Lane, limit int) int {
 	if lane == LaneText {
 		limit -= limit / textShare
 	}
-	return limit == 0 || used+n <= limit
+	return limit
 }
 
 // quotaLeft returns what the day and the month allow, and when they begin anew if that is nothing.
