@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"otpost/driver"
@@ -63,12 +64,25 @@ func (m *Message) taken(iccid string) int {
 
 // pinned returns the SIM that has to finish what it began: a handset joins only parts that come from one number.
 func (m *Message) pinned() string {
+	pin := ""
 	for _, a := range m.Attempts {
-		if n := a.upTo(); n > 0 && n < m.Parts {
-			return a.ICCID
+		switch n := m.taken(a.ICCID); {
+		case n >= m.Parts:
+			return "" // all of it went out by this one, be it in several attempts
+		case n > 0 && pin == "":
+			pin = a.ICCID
 		}
 	}
-	return ""
+	return pin
+}
+
+// own says whether a refusal is the gateway's or the caller's, so that it tells nothing of modem and SIM.
+func own(code string) bool {
+	switch code {
+	case errExpired, errStopped, errSIMChanged, driver.CodeCanceled:
+		return true
+	}
+	return false
 }
 
 // failedOn returns the SIMs that should only be tried again when there is no other.
@@ -78,7 +92,7 @@ func (m *Message) failedOn() []string {
 		sims = append(sims, m.Shun)
 	}
 	for _, a := range m.Attempts {
-		if a.Outcome == driver.Refused || a.Outcome == driver.Unknown {
+		if a.Outcome == driver.Refused && !own(a.Code) || a.Outcome == driver.Unknown {
 			sims = append(sims, a.ICCID)
 		}
 	}
@@ -317,28 +331,48 @@ const (
 	partOpen partFate = iota
 	partDelivered
 	partFailed
+	partNone // not with this attempt
 )
 
-// fate tells what is known of part p over all attempts that submitted it.
+// fate tells what is known of part p over all attempts that submitted it: one that has brought it is enough, and it is
+// lost only if none may still bring it.
 func (m *Message) fate(p int) partFate {
-	fate := partOpen
+	open, lost := false, false
 	for _, a := range m.Attempts {
-		k := p - a.First
-		if k < 0 || k >= len(a.References) {
-			if a.Outcome == driver.Unknown && !m.settled(a) {
-				return partOpen // this attempt may have brought it
-			}
-			continue
-		}
-		switch {
-		case k >= len(a.Reports) || !a.Reports[k].final():
-			return partOpen
-		case a.Reports[k].delivered():
+		switch m.fateBy(a, p) {
+		case partDelivered:
 			return partDelivered
+		case partFailed:
+			lost = true
+		case partOpen:
+			open = true
 		}
-		fate = partFailed
 	}
-	return fate
+	if lost && !open {
+		return partFailed
+	}
+	return partOpen
+}
+
+func (m *Message) fateBy(a Attempt, p int) partFate {
+	k := p - a.First
+	switch {
+	case k < 0 || p >= a.upTo():
+		if a.Outcome == driver.Unknown && !m.settled(a) {
+			return partOpen // this attempt may have brought it
+		}
+		return partNone
+	case len(a.References) < a.Taken: // nobody knows which of the parts the references are of
+		if slices.ContainsFunc(a.Reports, func(r PartReport) bool { return r.final() && !r.delivered() }) {
+			return partFailed
+		}
+		return partOpen
+	case k >= len(a.Reports) || !a.Reports[k].final():
+		return partOpen
+	case a.Reports[k].delivered():
+		return partDelivered
+	}
+	return partFailed
 }
 
 func (p PartReport) final() bool {

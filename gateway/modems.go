@@ -72,8 +72,12 @@ func (m *modemState) measure(took time.Duration, parts int) {
 	m.pace += time.Duration(w * float64(each-m.pace))
 }
 
-// fault counts a fault of the modem's own against it; anything else it says shows that it works.
+// fault counts a fault of the modem's own against it; anything else it says shows that it works. What was refused without
+// asking it shows nothing.
 func (m *modemState) fault(now time.Time, r driver.Result) {
+	if r.Outcome == driver.Refused && own(r.Code) {
+		return
+	}
 	if r.Outcome == driver.Refused && (r.Class == driver.ClassModem || r.Class == driver.ClassUnknown) {
 		m.faults++
 		if m.faults >= breakerFaults {
