@@ -78,7 +78,9 @@ func (g *Gateway) recoverModems(tx store.Txn) error {
 		status := m.route.Modem.Status()
 		g.mu.Lock()
 		m.paused = r.Paused
-		g.observe(m, status, time.Now())
+		if m.status.State == "" { // else it has told a newer one itself
+			g.observe(m, status, time.Now())
+		}
 		g.mu.Unlock()
 		if err := g.knowSIM(tx, m); err != nil {
 			return err

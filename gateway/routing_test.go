@@ -322,3 +322,36 @@ func TestSweepWhileTextWaits(t *testing.T) {
 		}
 	})
 }
+
+// telling is a modem that tells a newer state while it is asked for its old one.
+type telling struct {
+	*fakeModem
+	g *Gateway
+}
+
+func (m *telling) Status() driver.Status {
+	old := m.fakeModem.Status()
+	if m.g != nil {
+		m.set(m.g, driver.StateReady)
+	}
+	return old
+}
+
+// At the start a modem's own word counts more than what it was asked for before.
+func TestStartKeepsNewerStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 0)
+		g := b.build()
+		m := &telling{newFakeModem("m0", b.net), g}
+		m.state = driver.StateSearching
+		if err := g.Attach(Route{Modem: m}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.kv.View(context.Background(), g.recoverModems); err != nil {
+			t.Fatal(err)
+		}
+		if s := g.modems[0].status.State; s != driver.StateReady {
+			t.Errorf("modem is %s for the gateway, it has said that it is %s", s, driver.StateReady)
+		}
+	})
+}
