@@ -269,3 +269,43 @@ func TestDrain(t *testing.T) {
 		})
 	}
 }
+
+// When every modem for a number rests or is quarantined, whoever sends is told when the first is back.
+func TestRetryAfterRest(t *testing.T) {
+	tests := []struct {
+		name string
+		acts [2]fakeAct
+		down bool // m1
+		want [2]time.Duration
+	}{
+		{"both are quarantined", [2]fakeAct{refuse(driver.ClassCredit, "cms-34"), refuse(driver.ClassCredit, "cms-34")}, false, [2]time.Duration{14 * time.Minute, firstQuarantine}},
+		{"one rests before the other", [2]fakeAct{refuse(driver.ClassModem, "cms-500"), refuse(driver.ClassCredit, "cms-34")}, false, [2]time.Duration{time.Second, firstRest}},
+		{"one is down", [2]fakeAct{refuse(driver.ClassCredit, "cms-34"), accept(time.Second)}, true, [2]time.Duration{retryUnknown, retryUnknown}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, modems(2), func(t *testing.T, b *bench) {
+				for i, m := range b.modems {
+					m.plays(func(int, driver.Submit) fakeAct { return tt.acts[i] })
+				}
+				if tt.down {
+					sleep(2 * bootGrace)
+					b.modems[1].set(b.g, driver.StateDown)
+					sleep(2 * bootGrace)
+				}
+				b.enqueue(code(alice, 9*time.Minute))
+				for began := time.Now(); time.Since(began) < 9*time.Minute; {
+					var full *CapacityError
+					if _, err := b.try(code(bob, time.Minute)); errors.As(err, &full) {
+						if !full.NoModem || full.RetryAfter < tt.want[0] || full.RetryAfter > tt.want[1] {
+							t.Errorf("refused with %+v, want between %v and %v", full, tt.want[0], tt.want[1])
+						}
+						return
+					}
+					sleep(time.Second)
+				}
+				t.Error("never refused")
+			})
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"otpost/driver"
 	"otpost/gateway/store"
 )
 
@@ -67,7 +68,7 @@ func (g *Gateway) capacity(now time.Time, d *Draft, parts int) (place, *Capacity
 		if hope > 0 && hope < life {
 			return place{}, nil
 		}
-		return place{}, &CapacityError{NoModem: true, RetryAfter: retryUnknown}
+		return place{}, &CapacityError{NoModem: true, RetryAfter: g.backIn(now, d.To)}
 	}
 	mask := g.mask(d.To)
 	ahead := g.ahead(d.Lane, mask)
@@ -122,6 +123,28 @@ func (g *Gateway) servers(now time.Time, to string, lane Lane) ([]server, time.D
 		}
 	}
 	return servers, hope
+}
+
+// backIn returns when the first modem for the number can send again. Known is the end of a rest and of a quarantine.
+func (g *Gateway) backIn(now time.Time, to string) time.Duration {
+	var next time.Time
+	for _, m := range g.modems {
+		if !m.carries(to) || m.paused {
+			continue
+		}
+		at := m.restUntil
+		if s := g.simOf(m, now); s != nil && s.blockedUntil().After(at) {
+			at = s.blockedUntil()
+		}
+		if m.status.State != driver.StateReady || !at.After(now) {
+			at = now.Add(retryUnknown) // down, or hanging
+		}
+		next = sooner(next, at)
+	}
+	if next.IsZero() {
+		return retryUnknown
+	}
+	return clamp(next.Sub(now))
 }
 
 func (g *Gateway) server(m *modemState, now time.Time, lane Lane) server {
