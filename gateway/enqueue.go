@@ -232,18 +232,28 @@ func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error {
 	}); err != nil {
 		return err
 	}
+	phones := map[string]bool{}
 	for _, id := range ids {
 		if err := tx.Delete(prefix + id); err != nil {
 			return err
 		}
-		if err := g.eraseOne(tx, now, id); err != nil {
+		if err := g.eraseOne(tx, now, id, phones); err != nil {
+			return err
+		}
+	}
+	for to := range phones {
+		if err := tx.Delete(g.recipientKey(to)); err != nil {
+			return err
+		}
+		if err := g.forgetParked(tx, to); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *Gateway) eraseOne(tx store.Txn, now time.Time, id string) error {
+// eraseOne erases an event or a message, and notes its phone.
+func (g *Gateway) eraseOne(tx store.Txn, now time.Time, id string, phones map[string]bool) error {
 	if _, err := parseID(messagePrefix, id); err != nil {
 		return tx.Delete(eventKey(id))
 	}
@@ -254,7 +264,8 @@ func (g *Gateway) eraseOne(tx store.Txn, now time.Time, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.Delete(g.recipientKey(m.To)); err != nil {
+	phones[m.To] = true
+	if err := g.forgetReports(tx, &m); err != nil {
 		return err
 	}
 	m.To, m.Account, m.Ref, m.Text, m.Purpose, m.Country = "", "", "", "", "", ""

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,6 +253,46 @@ func TestErase(t *testing.T) {
 		}
 		if n := len(b.net.all()); n != 2 {
 			t.Errorf("%d texts went out, want the two before the erasure", n)
+		}
+	})
+}
+
+// Nothing that is kept for reports holds an erased number, nor what a report about it says.
+func TestEraseForgetsReports(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		b.enqueue(code(alice, 5*time.Minute))
+		sleep(2 * time.Second)
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, 0) })
+		d := code(alice, 5*time.Minute)
+		d.Unsure = Keep
+		b.enqueue(d)
+		sleep(2 * time.Second)
+		b.tell(m, alice, 7, time.Now().Add(-20*time.Minute)) // of nobody that is known: parked
+		held := func(part string) (keys []string) {
+			if err := b.kv.View(context.Background(), func(tx store.Txn) error {
+				return tx.Scan(store.Range{Prefix: "gw/"}, func(key string, value []byte) bool {
+					if kind := strings.Split(key, "/")[1]; bytes.Contains(value, []byte(part)) {
+						keys = append(keys, kind)
+					}
+					return true
+				})
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return keys
+		}
+		if diff := cmp.Diff([]string{"msg", "msg"}, held(alice)); diff != "" {
+			t.Errorf("records with the number (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"early", "msg", "msg", "ref", "unsure"}, held(ending(alice))); diff != "" {
+			t.Errorf("records with its end (-want +got):\n%s", diff)
+		}
+		if err := b.kv.Update(context.Background(), func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }); err != nil {
+			t.Fatal(err)
+		}
+		if keys := held(ending(alice)); len(keys) > 0 {
+			t.Errorf("after Erase still in %v", keys)
 		}
 	})
 }

@@ -27,7 +27,7 @@ const (
 type refRecord struct {
 	Attempt int       `json:"attempt"`
 	Part    int       `json:"part"` // within the attempt
-	To      string    `json:"to"`
+	To      string    `json:"to"`   // its end, as samePhone needs it: the record may outlive the message
 	At      time.Time `json:"at"`
 }
 
@@ -291,7 +291,7 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	a := &m.Attempts[i]
 	sim := simOr(a.ICCID, a.Modem)
 	if a.Outcome == driver.Unknown {
-		u := refRecord{Attempt: i, To: m.To, At: a.ClaimedAt}
+		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt}
 		if err := store.Save(tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err
 		}
@@ -309,7 +309,7 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 
 func (g *Gateway) saveRef(tx store.Txn, sim string, m *Message, i, part int) error {
 	a := m.Attempts[i]
-	ref := refRecord{Attempt: i, Part: part, To: m.To, At: a.ClaimedAt}
+	ref := refRecord{Attempt: i, Part: part, To: ending(m.To), At: a.ClaimedAt}
 	key := g.refPrefix("ref", sim) + refPart(a.References[part]) + m.ID
 	return store.Save(tx, key, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
 }
@@ -319,6 +319,7 @@ func (g *Gateway) park(tx store.Txn, now time.Time, sim string, r driver.Report)
 	if err != nil {
 		return err
 	}
+	r.Recipient = ending(r.Recipient)
 	return store.Save(tx, g.refPrefix("early", sim)+refPart(r.Reference)+id, earlyRecord{r, now}, now.Add(earlyFor+collectSlack))
 }
 
@@ -399,6 +400,39 @@ func samePhone(a, b string) bool {
 	a, b = digits(a), digits(b)
 	n := min(len(a), len(b), sameDigits)
 	return n >= min(sameDigits, 3) && a[len(a)-n:] == b[len(b)-n:]
+}
+
+// ending is what samePhone compares of a number.
+func ending(to string) string {
+	to = digits(to)
+	return to[max(0, len(to)-sameDigits):]
+}
+
+// forgetReports removes what was kept for the reports of a message.
+func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
+	var keys []string
+	for _, a := range m.Attempts {
+		sim := simOr(a.ICCID, a.Modem)
+		keys = append(keys, g.refPrefix("unsure", sim)+m.ID)
+		for _, ref := range a.References {
+			keys = append(keys, g.refPrefix("ref", sim)+refPart(ref)+m.ID)
+		}
+	}
+	return deleteAll(tx, keys)
+}
+
+// forgetParked removes the reports about a phone that wait for their message.
+func (g *Gateway) forgetParked(tx store.Txn, to string) error {
+	var keys []string
+	if err := scan(tx, store.Range{Prefix: "gw/early/"}, func(key string, e earlyRecord) bool {
+		if samePhone(to, e.Report.Recipient) {
+			keys = append(keys, key)
+		}
+		return true
+	}); err != nil {
+		return err
+	}
+	return deleteAll(tx, keys)
 }
 
 func digits(s string) string {

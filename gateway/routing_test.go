@@ -268,7 +268,7 @@ func TestCodeDoesNotWaitForHangingModem(t *testing.T) {
 		sleep(time.Second)
 		id := b.enqueue(code(alice, 5*time.Minute))
 		sleep(lateAfter + 2*time.Second)
-		if m := b.wantStatus(id, Sent); m.Attempts[0].Outcome != driver.Refused || m.Attempts[1].Modem != "m1" {
+		if m := b.wantStatus(id, Sent); len(m.Attempts) != 2 || m.Attempts[0].Outcome != driver.Refused || m.Attempts[1].Modem != "m1" {
 			t.Errorf("attempts %+v", m.Attempts)
 		}
 	})
