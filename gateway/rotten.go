@@ -96,3 +96,18 @@ func (g *Gateway) requeue(tx store.Txn, id string) (queueRecord, bool, error) {
 	r := recordOf(&m)
 	return r, true, store.Save(tx, queueKey(id), r, time.Time{})
 }
+
+// mend makes a record of the outbox anew that does not open.
+func (c *courier) mend(ctx context.Context, id string) error {
+	c.g.cfg.Log.Error("record of the outbox did not open and was made anew from its event", "endpoint", c.hook.Name, "event", id)
+	return c.g.update(ctx, func(tx store.Txn) error {
+		e, err := store.Load[Event](tx, eventKey(id))
+		if rotten(err) != "" || isNotFound(err) {
+			return tx.Delete(outPrefix(c.hook.Name) + id)
+		}
+		if err != nil {
+			return err
+		}
+		return c.g.putOut(tx, time.Now(), c.hook.Name, &e)
+	})
+}

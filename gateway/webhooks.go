@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	courierPage  = 500                // outbox records looked at in one go
+	courierPage  = 500                // outbox records tried in one go
+	courierLook  = 5000               // and looked at for them
 	logFor       = 7 * 24 * time.Hour // how long the delivery log is kept
 	firstTrouble = time.Second        // pause after an endpoint failed as such, growing to
 	lastTrouble  = 5 * time.Minute
@@ -86,11 +87,21 @@ func (g *Gateway) post(tx store.Txn, now time.Time, e *Event) error {
 }
 
 func (g *Gateway) putOut(tx store.Txn, now time.Time, name string, e *Event) error {
-	r := outRecord{Until: now.Add(webhook.GiveUp)}
-	if e.Account != "" {
-		r.Order = g.cfg.Secrets.Pseudonym("account", e.Account)
-	}
+	r := outRecord{Order: g.orderOf(e), Until: now.Add(webhook.GiveUp)}
 	return store.Save(tx, outPrefix(name)+e.ID, r, r.Until.Add(collectSlack))
+}
+
+// orderOf says which events go one after the other: those of an account, or of the message or modem that has none.
+func (g *Gateway) orderOf(e *Event) string {
+	if e.Account != "" {
+		return g.cfg.Secrets.Pseudonym("account", e.Account)
+	}
+	for _, key := range []string{"message_id", "modem"} {
+		if id, ok := e.Data[key].(string); ok && id != "" {
+			return key + " " + id
+		}
+	}
+	return e.ID
 }
 
 // A courier delivers to one endpoint. Its fields belong to its one goroutine.
@@ -130,23 +141,46 @@ type outgoing struct {
 	outRecord
 }
 
-// round tries what is due and returns when more will be. Only the first record of each account counts.
+// round tries what is due and returns when more will be. Only the first record of each order counts; what is behind it is
+// passed over, however much that is.
 func (c *courier) round(ctx context.Context) (time.Time, error) {
-	page, off, err := c.page(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if off {
-		return time.Time{}, c.drop(ctx, page)
-	}
 	held := map[string]bool{}
 	var next time.Time
 	tried := false
+	for from := outPrefix(c.hook.Name); from != ""; {
+		p, err := c.page(ctx, from, held)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if p.off {
+			return time.Time{}, c.drop(ctx, p.records)
+		}
+		if len(p.records) > 0 && c.quiet.After(time.Now()) {
+			return c.quiet, nil
+		}
+		from = p.rest
+		due, n, err := c.walk(ctx, p.records, held)
+		if err != nil || ctx.Err() != nil {
+			return time.Time{}, ignoreCanceled(ctx, err)
+		}
+		if c.gone {
+			return time.Now(), nil // the next round drops the rest
+		}
+		next, tried = sooner(next, due), tried || n > 0
+	}
+	if tried {
+		return time.Now(), nil // look again: there may be more, and what failed knows its time
+	}
+	return next, nil
+}
+
+// walk tries what is due of one page. It returns when the first of the others will be, and how many it tried.
+func (c *courier) walk(ctx context.Context, page []outgoing, held map[string]bool) (next time.Time, tried int, err error) {
 	for _, o := range page {
 		now := time.Now()
 		switch {
-		case ctx.Err() != nil:
-			return time.Time{}, nil
+		case ctx.Err() != nil || c.gone:
+			return time.Time{}, tried, nil
 		case held[o.Order]:
 			continue
 		case o.Next.After(now), c.quiet.After(now):
@@ -154,20 +188,14 @@ func (c *courier) round(ctx context.Context) (time.Time, error) {
 			held[o.Order] = true
 			continue
 		}
-		tried = true
+		tried++
 		ok, err := c.try(ctx, o)
 		if err != nil {
-			return time.Time{}, err
-		}
-		if c.gone {
-			return now, nil // the next round drops the rest
+			return time.Time{}, tried, err
 		}
 		held[o.Order] = held[o.Order] || !ok
 	}
-	if tried || len(page) == courierPage && len(held) == 0 {
-		return time.Now(), nil // look again: there may be more, and what failed knows its time
-	}
-	return next, nil
+	return next, tried, nil
 }
 
 func later(a, b time.Time) time.Time {
@@ -177,23 +205,43 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// page reads the oldest records of the outbox, and whether the endpoint is switched off.
-func (c *courier) page(ctx context.Context) (page []outgoing, off bool, err error) {
+// An outPage is a piece of the outbox.
+type outPage struct {
+	records []outgoing
+	rest    string // the key at which the next piece begins; empty: there is none
+	off     bool   // the endpoint is switched off
+}
+
+// page reads the oldest records of the outbox from a key on, those of held orders left out.
+func (c *courier) page(ctx context.Context, from string, held map[string]bool) (p outPage, err error) {
 	prefix := outPrefix(c.hook.Name)
 	err = c.g.cfg.KV.View(ctx, func(tx store.Txn) error {
-		page = page[:0]
+		p = outPage{}
 		h, err := load[hookRecord](tx, hookKey(c.hook.Name))
 		if err != nil {
 			return err
 		}
-		off = !h.on(c.hook.URL)
-		c.gone = off
-		return scan(tx, store.Range{Prefix: prefix}, func(key string, r outRecord) bool {
-			page = append(page, outgoing{strings.TrimPrefix(key, prefix), r})
-			return len(page) < courierPage
+		p.off = !h.on(c.hook.URL)
+		c.gone = p.off
+		looked := 0
+		return scan(tx, store.Range{Prefix: prefix, From: from}, func(key string, r outRecord) bool {
+			if looked++; looked > courierLook {
+				p.rest = key
+				return false
+			}
+			if !held[r.Order] {
+				p.records = append(p.records, outgoing{strings.TrimPrefix(key, prefix), r})
+			}
+			if len(p.records) == courierPage {
+				p.rest = key + "\x00"
+			}
+			return len(p.records) < courierPage
 		})
 	})
-	return page, off, err
+	if key := rotten(err); strings.HasPrefix(key, prefix) {
+		return outPage{rest: from}, c.mend(ctx, strings.TrimPrefix(key, prefix))
+	}
+	return p, err
 }
 
 // drop empties the outbox of an endpoint that is switched off.
@@ -210,9 +258,11 @@ func (c *courier) drop(ctx context.Context, page []outgoing) error {
 		if err != nil {
 			return err
 		}
-		if page, _, err = c.page(ctx); err != nil {
+		p, err := c.page(ctx, outPrefix(c.hook.Name), nil)
+		if err != nil {
 			return err
 		}
+		page = p.records
 	}
 	return nil
 }
@@ -226,6 +276,10 @@ func (c *courier) try(ctx context.Context, o outgoing) (bool, error) {
 		e, found, err = loadEvent(tx, o.id)
 		return err
 	})
+	if rotten(err) == eventKey(o.id) {
+		c.g.cfg.Log.Error("event does not open and is not delivered", "event", o.id, "error", err)
+		found, err = false, nil
+	}
 	if err != nil {
 		return false, err
 	}

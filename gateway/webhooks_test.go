@@ -227,3 +227,77 @@ func TestWebhookTroubleIsOfTheEndpoint(t *testing.T) {
 		}
 	})
 }
+
+// TestWebhookManyHeldHoldNobody: an account whose events the endpoint refuses, more of them than are looked at in one go, keeps no
+// event of another from it.
+func TestWebhookManyHeldHoldNobody(t *testing.T) {
+	f := &fakeEndpoint{answer: func(account string, _ int) webhook.Result {
+		if account == "bad" {
+			return webhook.Result{Status: 400, Reason: "status"}
+		}
+		return webhook.Result{OK: true, Status: 200, Reason: "ok"}
+	}}
+	inBubble(t, withHook(f), func(t *testing.T, b *bench) {
+		for range courierLook + courierPage {
+			b.emit("bad", "account.x")
+		}
+		b.emit("good", "account.x")
+		sleep(time.Minute)
+		if diff := cmp.Diff([]string{"good account.x"}, f.taken()); diff != "" {
+			t.Errorf("taken (-want +got):\n%s", diff)
+		}
+		if n := len(f.tries); n > 20 {
+			t.Errorf("%d tries", n)
+		}
+	})
+}
+
+func TestOrderOf(t *testing.T) {
+	b := newBench(t, 0)
+	g := b.build()
+	account := testSecrets.Pseudonym("account", "alice")
+	tests := []struct {
+		name string
+		e    Event
+		want string
+	}{
+		{"account", Event{ID: "evt_1", Account: "alice", Data: map[string]any{"message_id": "msg_1"}}, account},
+		{"message", Event{ID: "evt_1", Data: map[string]any{"message_id": "msg_1", "modem": "m0"}}, "message_id msg_1"},
+		{"modem", Event{ID: "evt_1", Data: map[string]any{"modem": "m0"}}, "modem m0"},
+		{"neither", Event{ID: "evt_1"}, "evt_1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := g.orderOf(&tt.e); got != tt.want {
+				t.Errorf("orderOf = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestWebhookRottenRecords: an outbox record that does not open is made anew, an event that does not open is passed over.
+func TestWebhookRottenRecords(t *testing.T) {
+	f := &fakeEndpoint{answer: func(string, int) webhook.Result { return webhook.Result{Status: 503, Reason: "status"} }}
+	inBubble(t, withHook(f), func(t *testing.T, b *bench) {
+		var ids []string
+		for _, account := range []string{"a", "b", "c", "d"} {
+			b.emit(account, "account.x")
+			id, err := b.g.lastEvent(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		b.rot(outPrefix("portal") + ids[0])
+		b.rot(eventKey(ids[1]))
+		b.rot(outPrefix("portal") + ids[2])
+		b.rot(eventKey(ids[2]))
+		f.mu.Lock()
+		f.answer = nil
+		f.mu.Unlock()
+		sleep(time.Hour)
+		if diff := cmp.Diff([]string{"a account.x", "d account.x"}, f.taken()); diff != "" {
+			t.Errorf("taken (-want +got):\n%s", diff)
+		}
+	})
+}
