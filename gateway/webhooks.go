@@ -14,7 +14,7 @@ import (
 
 const (
 	courierPage  = 500                // outbox records tried in one go
-	courierLook  = 5000               // and looked at for them
+	courierLook  = 1000               // and looked at for them
 	logFor       = 7 * 24 * time.Hour // how long the delivery log is kept
 	firstTrouble = time.Second        // pause after an endpoint failed as such, growing to
 	lastTrouble  = 5 * time.Minute
