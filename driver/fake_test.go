@@ -32,6 +32,7 @@ type fake struct {
 	heard    chan string
 	opens    int
 	conn     net.Conn
+	serving  sync.WaitGroup
 }
 
 // chunk is part of an answer, said after a pause.
@@ -64,7 +65,7 @@ func (f *fake) open(context.Context) (io.ReadWriteCloser, error) {
 	f.conn = modem
 	f.inEditor = false
 	f.mu.Unlock()
-	go f.serve(modem)
+	f.serving.Go(func() { f.serve(modem) })
 	return host, nil
 }
 
@@ -286,6 +287,7 @@ func bubble(t *testing.T, change func(*fake, *Config), f func(t *testing.T, m *M
 			if err := <-done; err != nil {
 				t.Errorf("Run: %v", err)
 			}
+			fk.serving.Wait() // it may still have an answer to give, to nobody
 		})
 		f(t, m, fk, h)
 	})

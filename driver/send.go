@@ -22,7 +22,10 @@ func (s *session) send(r sendRequest) error {
 	case !s.ready:
 		res.Code = CodeNotReady
 		return nil
+	case !s.handOver(true):
+		return nil
 	}
+	defer s.handOver(false)
 	parts, err := encode(r.submit, s.caps.reports > 0)
 	if err != nil {
 		res.Class, res.Code = ClassContent, CodeBadText

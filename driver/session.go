@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -53,6 +54,11 @@ type session struct {
 	faults int // refusals of class modem in a row
 	ready  bool
 	began  time.Time
+
+	// stop guards what follows: whether the daemon is stopping, and whether a message is being handed over.
+	stop     sync.Mutex
+	stopping bool
+	handing  bool
 }
 
 // capabilities is what this modem turned out to do.
@@ -86,12 +92,40 @@ func (s *session) run(ctx context.Context) error {
 	s.l.heard = s.takeArrivals
 	s.m.serve(s) // before the state can say ready, or whoever reads that and sends is turned away
 	defer s.end()
+	defer context.AfterFunc(ctx, s.interrupt)()
 	if err := s.initialise(ctx); err != nil {
 		return err
 	}
 	s.m.ladder.healthy()
 	return s.loop(ctx)
 }
+
+// interrupt ends whatever command a stopping daemon would have to wait for, by closing the port. A hand-over is left its
+// grace.
+func (s *session) interrupt() {
+	s.stop.Lock()
+	defer s.stop.Unlock()
+	s.stopping = true
+	if !s.handing {
+		s.hangUpNow()
+	}
+}
+
+// handOver marks the time in which the port must not be closed; false: there is none left.
+func (s *session) handOver(on bool) bool {
+	s.stop.Lock()
+	defer s.stop.Unlock()
+	if s.stopping && on {
+		return false
+	}
+	if s.handing = on; s.stopping {
+		s.hangUpNow()
+	}
+	return true
+}
+
+// hangUpNow is called with stop held. What closing has to say is said again by close.
+func (s *session) hangUpNow() { _ = s.l.port.Close() }
 
 // end turns requests away, and takes in what came last, which stands nowhere else.
 func (s *session) end() {

@@ -76,6 +76,7 @@ log: {level: debug}
 	ended := make(chan error, 1)
 	go func() { ended <- in.daemon.Run(ctx) }()
 	in.stop = sync.OnceFunc(func() {
+		http.DefaultClient.CloseIdleConnections() // one that was opened and not used would be waited for
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("run: %v", err)
