@@ -301,6 +301,9 @@ func (g *Gateway) account(tx store.Txn, now time.Time, m *Message, j *job, claim
 		s.unblock()
 		if m.Kind == KindCode {
 			s.sentCode()
+			if err := g.countPrefix(tx, now, m, (*Conversion).sent); err != nil {
+				return err
+			}
 		}
 	}
 	if r.Outcome == driver.Refused && r.Class == driver.ClassCredit {
