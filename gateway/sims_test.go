@@ -194,6 +194,13 @@ func TestAllows(t *testing.T) {
 		{"minute is used", simRecord{Recent: []int64{1, 2}}, 1, LaneLogin, limits{minute: 2}, false},
 		{"longer than a minute's pace, after silence", simRecord{}, 5, LaneText, limits{minute: 2}, true},
 		{"longer than a minute's pace, not yet", simRecord{Recent: []int64{1}}, 5, LaneText, limits{minute: 2}, false},
+		{"long text, codes have used what is left to them", simRecord{Recent: []int64{1, 2}}, 8, LaneText, limits{minute: 10}, true},
+		{"long text, codes have used more", simRecord{Recent: []int64{1, 2, 3}}, 8, LaneText, limits{minute: 10}, false},
+		{"longer than the share", simRecord{Recent: []int64{1, 2}}, 10, LaneText, limits{minute: 10}, true},
+		{"texts pay for a long one", simRecord{Debt: []int64{1, 2, 3, 4, 5, 6, 7, 8}}, 1, LaneText, limits{minute: 10}, false},
+		{"codes do not", simRecord{Debt: []int64{1, 2, 3, 4, 5, 6, 7, 8}}, 10, LaneLogin, limits{minute: 10}, true},
+		{"a day is never exceeded", simRecord{DayCount: 2}, 8, LaneText, limits{day: 10}, true},
+		{"a day is never exceeded, also by a long text", simRecord{DayCount: 2}, 9, LaneText, limits{day: 10}, false},
 		{"longer than a day is never", simRecord{}, 11, LaneText, limits{day: 10}, false},
 	}
 	for _, tt := range tests {
@@ -202,6 +209,29 @@ func TestAllows(t *testing.T) {
 				t.Errorf("allows = %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestLongTextIsPaidFor: ten parts at a pace of 2 a minute count in five minutes, and only the first two against codes.
+func TestLongTextIsPaidFor(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	s := simRecord{}
+	l := limits{minute: 2}
+	s.roll(now, time.UTC)
+	s.take(now, 10, l)
+	for minute := range 6 {
+		at := now.Add(time.Duration(minute) * time.Minute)
+		s.roll(at.Add(-time.Millisecond), time.UTC)
+		if minute > 0 && s.allows(1, LaneText, l) {
+			t.Errorf("a text may go %d minutes after", minute)
+		}
+		if got := s.allows(2, LaneLogin, l); minute > 1 && !got {
+			t.Errorf("codes may not go %d minutes after", minute)
+		}
+	}
+	s.roll(now.Add(5*time.Minute), time.UTC)
+	if !s.allows(2, LaneText, l) {
+		t.Errorf("a text may not go when all is paid for: %+v", s)
 	}
 }
 
