@@ -125,7 +125,7 @@ func TestPlantedBugs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if simulate(t, tt.wrap, tt.check) == 0 {
+			if simulate(t, 0, tt.wrap, tt.check) == 0 {
 				t.Errorf("none of %d seeds caught the planted bug", *seeds)
 			}
 		})

@@ -300,10 +300,11 @@ func (w *world) swap() {
 	w.g.Changed(b.Status())
 }
 
-// simulate runs seeds and gives each finished world to check.
-func simulate(t *testing.T, wrap func(store.KV) store.KV, check func(*world) []string) (failed int) {
+// simulate runs seeds and gives each finished world to check. Each turn has seeds of its own.
+func simulate(t *testing.T, turn int64, wrap func(store.KV) store.KV, check func(*world) []string) (failed int) {
 	t.Helper()
-	from, to := int64(0), int64(*seeds**soak)
+	n := int64(*seeds * *soak)
+	from, to := turn*n, (turn+1)*n
 	if *oneSeed >= 0 {
 		from, to = *oneSeed, *oneSeed+1
 	}
