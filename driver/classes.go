@@ -51,6 +51,12 @@ func newClassTable(overrides map[string]Class) (classTable, error) {
 	return t, nil
 }
 
+// CheckClasses says what is wrong with a carrier's table of error classes, or nothing.
+func CheckClasses(overrides map[string]Class) error {
+	_, err := newClassTable(overrides)
+	return err
+}
+
 func validCode(code string) bool {
 	if code == CodeError {
 		return true

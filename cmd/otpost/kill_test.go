@@ -49,7 +49,8 @@ type killRun struct {
 	key     string
 	rng     *rand.Rand
 	daemon  *exec.Cmd
-	log     bytes.Buffer // of the running daemon
+	log     bytes.Buffer  // of the running daemon
+	slowest time.Duration // from start to ready
 
 	mu       sync.Mutex
 	posted   int
@@ -110,8 +111,10 @@ func (k *killRun) start() {
 	if err := k.daemon.Start(); err != nil {
 		k.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(callPatience); ; <-time.After(5 * time.Millisecond) {
+	began := time.Now()
+	for deadline := began.Add(callPatience); ; <-time.After(5 * time.Millisecond) {
 		if status, _, err := k.do("GET", "/readyz", nil); err == nil && status == http.StatusOK {
+			k.slowest = max(k.slowest, time.Since(began))
 			return
 		}
 		if time.Now().After(deadline) {
@@ -263,7 +266,7 @@ func (k *killRun) account() {
 			k.t.Errorf("%s (%s, %d attempts, %q) is on the phones %d times, want %d to %d", text, e.Status, e.Attempts, e.Error, n, least, most)
 		}
 	}
-	k.t.Logf("%d posted, %d acknowledged, states %v", k.posted, len(k.accepted), states)
+	k.t.Logf("%d posted, %d acknowledged, states %v, ready again in %v at the most", k.posted, len(k.accepted), states, k.slowest)
 	if len(k.accepted) < 10 {
 		k.t.Errorf("only %d messages were acknowledged: the test tests nothing", len(k.accepted))
 	}

@@ -74,6 +74,7 @@ type Purpose struct {
 	Transaction  *bool     `yaml:"transaction"`
 	Resend       *string   `yaml:"resend"`
 	ClientSecret *bool     `yaml:"client_secret"`
+	Lane         *string   `yaml:"lane"` // withdrawal, login or enrol
 }
 
 // Limits are the most sends (or new phones) in a window.

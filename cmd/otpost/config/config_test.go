@@ -100,6 +100,7 @@ func TestParseErrors(t *testing.T) {
 		{"half a certificate", minimal + "tls: {cert_file: a}\n", nil, `c.yaml:3: tls: cert_file and key_file belong together`},
 		{"clients of nobody", minimal + "tls: {cert_file: a, key_file: b, clients: {x: [portal]}}\n", nil, `c.yaml:3: tls.clients: needs client_ca_file: nobody would vouch for them`},
 		{"scope", minimal + "socket_users: {bob: [root]}\n", nil, `c.yaml:3: socket_users.bob: "root" is none of portal, messages, ops, admin`},
+		{"lane", minimal + "purposes: {login: {lane: fast}}\n", nil, `c.yaml:3: purposes.login.lane: "fast" is none of withdrawal, login, enrol`},
 		{"duration", minimal + "retention: 5 weeks\n", nil, `c.yaml:3: "5 weeks" is not a duration; write it as 90s, 5m, 24h or 30d`},
 		{"size", minimal + "reserve: 64MB\n", nil, `c.yaml:3: "64MB" is not a size; write it as 512KiB, 64MiB or 1GiB`},
 		{"country", "countries: [uk]\nmodems: [{name: m0, device: simulator}]\n", nil, `c.yaml:1: countries[0]: "uk" is no ISO 3166 country code of two capital letters`},

@@ -151,6 +151,11 @@ func (cfg *Config) validateCountries(c *checker) {
 }
 
 func (cfg *Config) validateChoices(c *checker) {
+	for name, p := range cfg.Purposes {
+		if p.Lane != nil {
+			c.oneOf(at("purposes", name, "lane"), *p.Lane, "withdrawal", "login", "enrol")
+		}
+	}
 	c.oneOf(at("pumping", "mode"), cfg.Pumping.Mode, "off", "observe", "enforce")
 	c.oneOf(at("pin", "mode"), cfg.PIN.Mode, "local", "portal")
 	if cfg.PIN.Mode == "portal" && (cfg.PIN.URL == "" || cfg.PIN.SecretFile == "") {

@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"otpost/cmd/otpost/config"
+	"otpost/driver"
+	"otpost/gateway"
 	"otpost/otp"
 )
 
-// PolicyOf turns the configuration into the rules' policy and checks it.
+// PolicyOf turns the configuration into the rules' policy and checks it, and what else only other packages can judge.
 func PolicyOf(cfg config.Config) (otp.Policy, error) {
 	p := otp.DefaultPolicy()
 	p.Countries, p.DefaultRegion = cfg.Countries, cfg.DefaultRegion
@@ -34,6 +36,11 @@ func PolicyOf(cfg config.Config) (otp.Policy, error) {
 	if err := p.Validate(); err != nil {
 		return otp.Policy{}, fmt.Errorf("configuration: %w", err)
 	}
+	for i, m := range cfg.Modems {
+		if err := driver.CheckClasses(classes(m.Classes)); err != nil {
+			return otp.Policy{}, fmt.Errorf("modems[%d].classes: %w", i, err)
+		}
+	}
 	return p, nil
 }
 
@@ -53,6 +60,9 @@ func changed(base otp.PurposePolicy, c config.Purpose) otp.PurposePolicy {
 	}
 	if c.Resend != nil {
 		base.Resend = otp.ResendMode(*c.Resend)
+	}
+	if c.Lane != nil {
+		base.Lane = map[string]gateway.Lane{"withdrawal": gateway.LaneWithdrawal, "login": gateway.LaneLogin, "enrol": gateway.LaneEnrol}[*c.Lane]
 	}
 	if c.ClientSecret != nil {
 		base.ClientSecret = *c.ClientSecret
