@@ -188,6 +188,7 @@ func FuzzInbound(f *testing.F) {
 // FuzzEncode: a text is refused or comes back to the letter, and nothing but hexadecimal digits reaches the line.
 func FuzzEncode(f *testing.F) {
 	f.Add("hello\x1a\x1bAT+CFUN=0\r\n", uint8(7), int64(300))
+	f.Add("\x1be", uint8(7), int64(300))
 	f.Add(strings.Repeat("ž🔑€[", 60), uint8(255), int64(86400))
 	f.Fuzz(func(t *testing.T, text string, ref uint8, seconds int64) {
 		parts, err := encode(Submit{To: "+447700900123", Text: text, ConcatRef: ref, Validity: time.Duration(seconds%(1<<30)) * time.Second}, true)

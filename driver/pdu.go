@@ -13,6 +13,7 @@ import (
 	"github.com/warthog618/sms"
 	"github.com/warthog618/sms/encoding/pdumode"
 	"github.com/warthog618/sms/encoding/tpdu"
+	"github.com/warthog618/sms/encoding/ucs2"
 )
 
 // maxParts is what an 8-bit concatenation header can count (23.040 9.2.3.24.1).
@@ -73,9 +74,18 @@ func encode(s Submit, reports bool) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	text := []byte(s.Text)
+	if strings.ContainsRune(s.Text, escape) { // in the default alphabet it would turn what follows into something else
+		dcs, err := template.DCS.WithAlphabet(tpdu.AlphaUCS2)
+		if err != nil {
+			return nil, err
+		}
+		template.SetDCS(byte(dcs))
+		text = ucs2.Encode([]rune(s.Text))
+	}
 	e := sms.NewEncoder(sms.WithTemplate(*template))
 	e.ConcatRef, e.MsgCount = fixed(s.ConcatRef), fixed(0)
-	parts, err := e.Encode([]byte(s.Text))
+	parts, err := e.Encode(text)
 	if err != nil || len(parts) == 0 || len(parts) > maxParts {
 		return nil, errText
 	}

@@ -81,6 +81,7 @@ func TestEncode(t *testing.T) {
 		{"80 of two septets", Submit{Text: strings.Repeat("€", 80)}, false, 0x01, 0x00, 1},
 		{"70 in UCS-2", Submit{Text: strings.Repeat("ж", 70)}, false, 0x01, 0x08, 1},
 		{"71 in UCS-2", Submit{Text: strings.Repeat("ж", 71)}, false, 0x41, 0x08, 2},
+		{"escape", Submit{Text: "\x1be"}, false, 0x01, 0x08, 1}, // which in the default alphabet is the euro sign
 		{"control characters", Submit{Text: "\x1a\x1bAT\r"}, false, 0x01, 0x08, 1},
 	}
 	for _, tt := range tests {
