@@ -86,6 +86,9 @@ type Limits struct {
 	ClientHour       int `yaml:"client_hour"`
 	PrefixDay        int `yaml:"prefix_day"`
 	KeyHour          int `yaml:"key_hour"`
+	TextPhoneHour    int `yaml:"text_phone_hour"`
+	TextPhoneDay     int `yaml:"text_phone_day"`
+	TextKeyDay       int `yaml:"text_key_day"`
 }
 
 // Pumping is the guard against traffic that only earns termination fees.
@@ -144,7 +147,7 @@ func Default() Config {
 		DataDir:   "/var/lib/otpost",
 		Reserve:   64 << 20,
 		TimeZone:  "UTC",
-		Limits:    Limits{PhoneHour: 5, PhoneDay: 10, AccountDay: 20, AccountPhonesDay: 3, ClientHour: 30, PrefixDay: 10_000, KeyHour: 20_000},
+		Limits:    Limits{PhoneHour: 5, PhoneDay: 10, AccountDay: 20, AccountPhonesDay: 3, ClientHour: 30, PrefixDay: 10_000, KeyHour: 20_000, TextPhoneHour: 20, TextPhoneDay: 60, TextKeyDay: 5_000},
 		Pumping:   Pumping{Mode: "observe"},
 		PIN:       PIN{Mode: "local", Timeout: Duration(3 * time.Second)},
 		Grade:     Grade{OnDisable: "keep"},

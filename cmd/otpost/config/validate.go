@@ -96,6 +96,9 @@ func (cfg *Config) validate(root *yaml.Node) error {
 	} {
 		c.atLeast(at("limits", l.name), l.value, 0)
 	}
+	c.atLeast(at("limits", "text_phone_hour"), cfg.Limits.TextPhoneHour, 1)
+	c.atLeast(at("limits", "text_phone_day"), cfg.Limits.TextPhoneDay, 1)
+	c.atLeast(at("limits", "text_key_day"), cfg.Limits.TextKeyDay, 1)
 	cfg.validateChoices(c)
 	return errors.Join(c.errs...)
 }

@@ -205,6 +205,7 @@ func (d *Daemon) buildServer(context.Context) error {
 	server, err := api.New(api.Config{
 		TLS: in.tls, Insecure: cfg.Insecure, SocketScopes: in.users, CertificateScopes: in.certificates,
 		Rules: d.rules, Gateway: d.queue, KV: d.kv, Secrets: d.kv.Secrets(), Log: d.log, Registry: d.registry,
+		Texts:   api.TextLimits{PhoneHour: cfg.Limits.TextPhoneHour, PhoneDay: cfg.Limits.TextPhoneDay, KeyDay: cfg.Limits.TextKeyDay},
 		Network: d.network, Modems: modemControl(d.modems), MasterKeys: d.masterKeys, Ready: d.ready, Version: d.opts.Version,
 	})
 	if err != nil {
