@@ -133,10 +133,10 @@ func (k *killRun) kill() {
 	k.daemon = nil
 }
 
-// cycle posts from a few clients, kills the daemon at some moment, and starts it again.
+// cycle posts from a few clients, kills the daemon once it has acknowledged some, and starts it again.
 func (k *killRun) cycle() {
 	k.t.Helper()
-	pause := time.Duration(k.rng.IntN(250)) * time.Millisecond
+	enough := k.count() + 3 + k.rng.IntN(40)
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	for range 3 {
@@ -151,11 +151,20 @@ func (k *killRun) cycle() {
 			}
 		})
 	}
-	<-time.After(pause)
+	for deadline := time.Now().Add(callPatience); k.count() < enough && time.Now().Before(deadline); {
+		<-time.After(time.Millisecond)
+	}
 	k.kill()
 	close(stop)
 	clients.Wait()
 	k.start()
+}
+
+// count is how many messages were acknowledged.
+func (k *killRun) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.accepted)
 }
 
 // post sends one text of its own to one of a few phones and notes it if it was acknowledged.
