@@ -63,7 +63,7 @@ func TestKill(t *testing.T) {
 func TestSyncFails(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("needs strace, to make a sync fail")
+		skipOrFail(t, "needs strace, to make a sync fail")
 	}
 	for i := range 3 * *soak {
 		h := newBench(t, t.TempDir())
@@ -89,7 +89,7 @@ func TestSyncFails(t *testing.T) {
 func TestSystemCallFails(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("needs strace, to make a call fail")
+		skipOrFail(t, "needs strace, to make a call fail")
 	}
 	for _, call := range []string{"fsync", "ftruncate", "openat", "write", "renameat", "mmap", "unlinkat"} {
 		h := newBench(t, t.TempDir())

@@ -71,7 +71,7 @@ type Memory struct {
 	Peak int64 `json:"peak_bytes"` // at full load
 }
 
-// Run measures everything; it takes about two minutes with the default window.
+// Run measures everything; it takes some minutes, a good part of them to fill the store.
 func Run(ctx context.Context, o Options) (Report, error) {
 	dir, err := os.MkdirTemp("", "otpost-bench-")
 	if err != nil {
