@@ -78,7 +78,7 @@ func TestNoDescriptorLeaks(t *testing.T) {
 	for name, answer := range tests {
 		t.Run(name, func(t *testing.T) {
 			master, device := pseudo(t)
-			before, goroutines := len(openFiles(t)), runtime.NumGoroutine()
+			before, running := len(openFiles(t)), goleak.IgnoreCurrent()
 			for range 200 {
 				p, err := openPort(device, 115200)
 				if err != nil {
@@ -98,9 +98,7 @@ func TestNoDescriptorLeaks(t *testing.T) {
 			if after := len(openFiles(t)); after > before {
 				t.Errorf("%d descriptors before, %d after", before, after)
 			}
-			if after := runtime.NumGoroutine(); after > goroutines {
-				t.Errorf("%d goroutines before, %d after", goroutines, after)
-			}
+			goleak.VerifyNone(t, running)
 		})
 	}
 }
