@@ -22,6 +22,8 @@ type BadgerConfig struct {
 	Log      *slog.Logger          // nil: nothing is logged
 	Registry prometheus.Registerer // nil: metrics are not registered
 
+	BeforeCommit func() // nil, or runs before each synced commit: what it takes is what a slower disk would take
+
 	// For tests only: a faked disk, and commits that are not synced, to see that the power cut tests notice.
 	free     func(dir string) (int64, error)
 	unsynced bool

@@ -42,6 +42,9 @@ func (e *engine) commit(l layer) error {
 		return ErrFull
 	}
 	start := time.Now()
+	if e.b.cfg.BeforeCommit != nil {
+		e.b.cfg.BeforeCommit()
+	}
 	n := e.durable.Load() + 1
 	txn := e.b.db.NewTransaction(true)
 	defer txn.Discard()

@@ -36,6 +36,8 @@ type Options struct {
 	Log     *slog.Logger
 	Version string
 	Tap     sim.Tap // sees the line of every simulated modem; nil: nobody
+
+	BeforeCommit func() // makes the store's disk slower, for tests; nil: no
 }
 
 // Daemon is the whole program. New opens everything, Run runs it, Close undoes it.
@@ -94,6 +96,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	d.ring = ring
 	d.kv, err = store.OpenBadger(ctx, store.BadgerConfig{
 		Dir: filepath.Join(cfg.DataDir, "store"), Keys: ring, Reserve: int64(cfg.Reserve), Log: d.log, Registry: d.registry,
+		BeforeCommit: d.opts.BeforeCommit,
 	})
 	if err != nil {
 		return fmt.Errorf("open the store in %s: %w", cfg.DataDir, err)
