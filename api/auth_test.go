@@ -52,6 +52,7 @@ var matrix = map[string]string{
 	"GET /v1/keys":                                   "",
 	"DELETE /v1/keys/{id}":                           "",
 	"POST /v1/keys/{id}/rotate":                      "",
+	"GET /v1/caller":                                 "portal messages ops",
 	"GET /v1/limits/report":                          "ops",
 	"GET /v1/audit":                                  "",
 	"GET /v1/audit/check":                            "",

@@ -27,6 +27,18 @@ func (s *Server) keyCalls() {
 	register(s, call{id: "rotate-key", method: http.MethodPost, path: "/v1/keys/{id}/rotate", tag: "keys",
 		summary: "Give a key a new token", about: "The old token goes on working for the overlap. The new one is shown in this answer only.",
 		codes: []string{"not-found"}, example: map[string]any{"overlap": "24h"}, answer: wire.CreatedKey{Key: exampleKey(), Token: "otp_live_..."}}, s.rotateKey)
+	register(s, call{id: "get-caller", method: http.MethodGet, path: "/v1/caller", tag: "keys", anyone: true,
+		summary: "Who am I", about: "Who the daemon takes the caller for, and what that one may do.",
+		answer: wire.Caller{ID: exampleKey().ID, Scopes: []string{"ops"}, Version: "1.0.0"}}, s.caller)
+}
+
+func (s *Server) caller(ctx context.Context, _ *struct{}) (*answer[wire.Caller], error) {
+	who := infoOf(ctx).who
+	out := wire.Caller{ID: who.id, Scopes: make([]string, len(who.scopes)), Simulated: s.cfg.Network != nil, Version: s.cfg.Version}
+	for i, scope := range who.scopes {
+		out.Scopes[i] = string(scope)
+	}
+	return &answer[wire.Caller]{out}, nil
 }
 
 func (s *Server) createKey(ctx context.Context, in *struct{ Body wire.CreateKey }) (*answer[wire.CreatedKey], error) {

@@ -233,6 +233,11 @@ func (c *Client) SimulatorMessages(ctx context.Context, s SimulatorQuery) (*wire
 	return call[wire.SimulatedMessages](ctx, &waiting, http.MethodGet, path("simulator", "messages"), q, nil)
 }
 
+// Caller asks who the daemon takes the caller for, and what that one may do.
+func (c *Client) Caller(ctx context.Context) (*wire.Caller, error) {
+	return call[wire.Caller](ctx, c, http.MethodGet, path("caller"), nil, nil)
+}
+
 // Health asks whether the daemon is alive.
 func (c *Client) Health(ctx context.Context) (*wire.Health, error) {
 	return call[wire.Health](ctx, c, http.MethodGet, "/healthz", nil, nil)

@@ -39,6 +39,10 @@ type Options struct {
 	TLS       *tls.Config   // for https; nil: the system's roots
 	Timeout   time.Duration // for one answer, waits and streams aside; 0: 30 s
 	UserAgent string        // "" : "otpost-client"
+
+	// Transport makes the requests in place of a connection, as the console does, which has the API at hand; nil: a
+	// connection to Address or Socket.
+	Transport http.RoundTripper
 }
 
 // Client calls one daemon. It is safe for concurrent use.
@@ -55,16 +59,9 @@ const maxAnswer = 16 << 20
 
 // New returns a client; it does not connect yet.
 func New(o Options) (*Client, error) {
-	transport := &http.Transport{TLSClientConfig: o.TLS, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 16}
 	address := o.Address
 	if o.Socket != "" {
 		address = "http://otpost"
-		transport.Proxy = nil
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", o.Socket)
-		}
 	}
 	if address == "" {
 		return nil, errors.New("no address and no socket of the daemon given")
@@ -77,7 +74,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("address %q: want http://host:port or https://host:port", o.Address)
 	}
 	c := &Client{base: base, key: o.Key, agent: o.UserAgent, timeout: o.Timeout,
-		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+		http: &http.Client{Transport: o.transport(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	if c.timeout == 0 {
 		c.timeout = 30 * time.Second
 	}
@@ -85,6 +82,22 @@ func New(o Options) (*Client, error) {
 		c.agent = "otpost-client"
 	}
 	return c, nil
+}
+
+func (o Options) transport() http.RoundTripper {
+	if o.Transport != nil {
+		return o.Transport
+	}
+	t := &http.Transport{TLSClientConfig: o.TLS, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 16}
+	if o.Socket != "" {
+		t.Proxy = nil
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", o.Socket)
+		}
+	}
+	return t
 }
 
 // Close drops idle connections.

@@ -44,3 +44,11 @@ type CreatedKey struct {
 type Keys struct {
 	Keys []Key `json:"keys" nullable:"false" doc:"All keys."`
 }
+
+// Caller is who made the call, as the daemon sees it.
+type Caller struct {
+	ID        string   `json:"id" doc:"The key's id, socket:<uid>, or cert:<name>." example:"key_01k9w3b5x8t2q4r6s7v9y0z1a2"`
+	Scopes    []string `json:"scopes" nullable:"false" doc:"What the caller may do." example:"[\"ops\"]"`
+	Simulated bool     `json:"simulated" doc:"Whether there are simulated modems, and the simulator's calls with them." example:"false"`
+	Version   string   `json:"version" doc:"The daemon's version." example:"1.0.0"`
+}
