@@ -13,6 +13,7 @@ const (
 	CodeNoPrompt   = "no-prompt"   // the modem showed no prompt: nothing was submitted
 	CodeNotReady   = "not-ready"   // absent, starting, searching, locked: nothing was tried
 	CodeCanceled   = "canceled"    // the caller gave up before the first byte
+	CodeYielded    = "yielded"     // the caller wanted the modem back between two parts
 	CodeError      = "error"       // a plain ERROR
 	CodeHangup     = "hangup"      // the port went away
 	CodeTimeout    = "timeout"     // no final result within the window

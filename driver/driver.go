@@ -41,12 +41,16 @@ const (
 type Submit struct {
 	To        string        // E.164 with the leading +
 	Text      string        // UTF-8; GSM-7 when it fits the default alphabet, else UCS-2 (3GPP TS 23.038)
-	Validity  time.Duration // life left; becomes TP-VP, rounded to the nearest step that is not shorter
+	Validity  time.Duration // life left: nothing leaves after it; what is left of it at each part becomes TP-VP, rounded up to a step
 	ConcatRef uint8         // TP-UDH concatenation reference when there are several parts
 	SkipParts int           // parts that an earlier attempt already got accepted
 	Again     bool          // this is the one permitted second send: TP-RD (reject duplicates) is set
 	Flash     bool          // class 0
 	More      bool          // the queue holds more for this modem: +CMMS may keep the link open
+
+	// Yield is asked between two parts, by the modem's loop: true leaves the rest to another hand-over (Refused with
+	// CodeYielded and what was taken), because something more urgent waits. nil: the parts go back to back.
+	Yield func() bool
 }
 
 // Result is the verdict on a Submit.

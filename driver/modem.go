@@ -170,13 +170,18 @@ func (m *Modem) serving() (*session, State, string) {
 	return m.session, m.status.State, m.status.ICCID
 }
 
-// Send hands s over and returns its one verdict. Calls are served one after another. ctx counts only until the first
-// byte; from then on the call lasts as long as the verdict does, up to Config.LateWindow. A modem that is not ready
-// refuses at once.
+// Send hands s over and returns its one verdict. Calls are served one after another. ctx, and Validity from now on, count
+// until the first byte of each part; from then on the call lasts as long as that part's verdict does, up to
+// Config.LateWindow. A modem that is not ready refuses at once.
 func (m *Modem) Send(ctx context.Context, s Submit) Result {
 	se, state, iccid := m.serving()
 	if se == nil || state != StateReady {
 		return notReady(state, iccid)
+	}
+	if s.Validity > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.Validity)
+		defer cancel()
 	}
 	r := sendRequest{ctx: ctx, submit: s, done: make(chan Result, 1)}
 	select {

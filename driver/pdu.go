@@ -94,6 +94,7 @@ func encode(s Submit, reports bool) ([][]byte, error) {
 		if out[i], err = parts[i].MarshalBinary(); err != nil {
 			return nil, fmt.Errorf("%w: part %d", errText, i+1)
 		}
+		stamp(out[i], s.Validity)
 	}
 	return out, nil
 }
@@ -118,28 +119,32 @@ func submitTemplate(s Submit, reports bool) (*tpdu.TPDU, error) {
 	}
 	if s.Validity > 0 {
 		var v tpdu.ValidityPeriod
-		v.SetRelative(relative(s.Validity))
+		v.SetRelative(0) // stamped
 		t.SetVP(v)
 	}
 	return t, nil
 }
 
-// relative rounds a life up to a step of TP-VP (23.040 9.2.3.12.1): 5 minutes to 12 hours, then half hours, days, weeks.
-func relative(d time.Duration) time.Duration {
-	const day = 24 * time.Hour
-	up := func(step time.Duration) time.Duration { return (d + step - 1) / step * step }
-	switch {
-	case d <= 5*time.Minute:
-		return 5*time.Minute - time.Second // the library makes 10 minutes of 5
-	case up(5*time.Minute) <= 12*time.Hour:
-		return up(5 * time.Minute)
-	case up(30*time.Minute) <= day:
-		return up(30 * time.Minute)
-	case up(day) <= 30*day:
-		return up(day)
-	default:
-		return min(up(7*day), 63*7*day)
+// stamp writes the life that is left into TP-VP of an SMS-SUBMIT that was encoded with one.
+func stamp(t []byte, left time.Duration) {
+	if tpdu.FirstOctet(t[0]).VPF() == tpdu.VpfRelative {
+		t[6+(int(t[2])+1)/2] = relative(left) // behind TP-MTI, TP-MR, TP-DA, TP-PID and TP-DCS (23.040 9.2.2.2)
 	}
+}
+
+// relative rounds a life up to a step of TP-VP (23.040 9.2.3.12.1): 5 minutes to 12 hours, then half hours, days, weeks.
+func relative(d time.Duration) byte {
+	const day = 24 * time.Hour
+	up := func(step time.Duration) int { return int((max(d, 1) + step - 1) / step) }
+	switch {
+	case d <= 12*time.Hour:
+		return byte(up(5*time.Minute) - 1)
+	case d <= day:
+		return byte(143 + up(30*time.Minute) - 24)
+	case d <= 30*day:
+		return byte(166 + up(day))
+	}
+	return byte(192 + min(up(7*day), 63))
 }
 
 // pduHex is the line that follows the prompt: no SMSC (the modem's own), then the TPDU.

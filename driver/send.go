@@ -52,6 +52,9 @@ func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result
 			res.Outcome, res.Class, res.Code = Refused, ClassModem, errCode(err)
 			return res, err
 		}
+		if end, ok := life.Deadline(); ok {
+			stamp(part, time.Until(end))
+		}
 		one := s.part(life, part)
 		if !one.submitted.IsZero() {
 			res.Submitted = one.submitted
@@ -70,6 +73,10 @@ func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result
 		}
 		if one.err != nil {
 			return res, one.err
+		}
+		if !last && sub.Yield != nil && sub.Yield() {
+			res.Outcome, res.Code = Refused, CodeYielded
+			return res, nil
 		}
 	}
 	return res, nil

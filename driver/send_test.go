@@ -175,3 +175,79 @@ func TestLinkIsKeptOpen(t *testing.T) {
 		}
 	})
 }
+
+// Each part carries the life that is left when it leaves, also behind a wait for another message, and none leaves when
+// there is none left.
+func TestLifeLeftAtEachPart(t *testing.T) {
+	long := Submit{To: "+447700900123", Text: strings.Repeat("three parts ", 35), ConcatRef: 9}
+	vp := func(pdu string) string { return pdu[2+2*(2+2+6+2):][:2] } // SMSC, first octet and TP-MR, TP-DA, TP-PID and TP-DCS
+	for _, tt := range []struct {
+		name   string
+		life   time.Duration
+		part   time.Duration // that each takes
+		before time.Duration // that another message takes
+		want   []string      // TP-VP of the parts that leave
+	}{
+		{"plenty", 12 * time.Hour, time.Second, 0, []string{"8F", "8F", "8F"}},
+		{"slow parts", 20 * time.Minute, 4 * time.Minute, 0, []string{"03", "03", "02"}},
+		{"behind another", 20 * time.Minute, time.Second, 4*time.Minute + 55*time.Second, []string{"03", "03", "03"}},
+		{"behind another for longer", 19 * time.Minute, time.Second, 4*time.Minute + 55*time.Second, []string{"02", "02", "02"}},
+		{"dead before the last", 7 * time.Minute, 4 * time.Minute, 0, []string{"01", "00"}},
+		{"dead behind another", time.Minute, time.Second, 2 * time.Minute, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(fk *fake, _ *Config) {
+				fk.submit = func(n int, _ string) any {
+					took := tt.part
+					if n == 1 {
+						took = tt.before
+					}
+					return []chunk{{took, fmt.Sprintf("\r\n+CMGS: %d\r\n\r\nOK\r\n", n)}}
+				}
+			}, func(t *testing.T, m *Modem, fk *fake, _ *recorder) {
+				ready(t, m)
+				go m.Send(t.Context(), hello)
+				synctest.Wait()
+				s := long
+				s.Validity = tt.life
+				r := m.Send(t.Context(), s)
+				var got []string
+				for _, pdu := range fk.sent()[1:] {
+					got = append(got, vp(pdu))
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("TP-VP (-want +got):\n%s", diff)
+				}
+				if whole := len(tt.want) == 3; whole != (r.Outcome == Accepted) || r.Taken != len(tt.want) || !whole && r.Code != CodeCanceled {
+					t.Errorf("%+v", r)
+				}
+			})
+		})
+	}
+}
+
+// Between two parts the caller may take the modem back: what is out stays out, and the rest follows by itself later.
+func TestYield(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, m *Modem, fk *fake, _ *recorder) {
+		ready(t, m)
+		asked := 0
+		s := Submit{To: "+447700900123", Text: strings.Repeat("three parts ", 35), ConcatRef: 9}
+		s.Yield = func() bool { asked++; return asked == 2 }
+		one := m.Send(t.Context(), s)
+		if one.Outcome != Refused || one.Class != ClassNone || one.Code != CodeYielded || one.Taken != 2 || one.Parts != 3 || one.Submitted.IsZero() {
+			t.Fatalf("yielded: %+v", one)
+		}
+		if st := m.Status(); st.State != StateReady {
+			t.Errorf("afterwards: %s", st.State)
+		}
+		s.SkipParts = one.Taken
+		two := m.Send(t.Context(), s)
+		if two.Outcome != Accepted || two.Taken != 1 || asked != 2 || len(fk.sent()) != 3 {
+			t.Errorf("the rest: %+v, asked %d times; behind the last part there is nothing to yield", two, asked)
+		}
+		alone := Submit{To: "+447700900123", Text: "one part", Yield: func() bool { t.Error("asked of one part"); return true }}
+		if r := m.Send(t.Context(), alone); r.Outcome != Accepted {
+			t.Errorf("one part: %+v", r)
+		}
+	})
+}
