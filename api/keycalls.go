@@ -19,7 +19,7 @@ type KeyPath struct {
 func (s *Server) keyCalls() {
 	register(s, call{id: "create-key", method: http.MethodPost, path: "/v1/keys", tag: "keys", status: http.StatusCreated,
 		summary: "Make a key", about: "The token is shown in this answer only. It takes no Idempotency-Key, because answers with a token are not kept.",
-		example: map[string]any{"name": "portal production", "scopes": []string{"portal"}}, answer: wire.CreatedKey{Key: exampleKey(), Token: "otp_live_..."}}, s.createKey)
+		example: map[string]any{"name": "portal production", "scopes": []string{"portal"}}, codes: []string{"invalid-phone"}, answer: wire.CreatedKey{Key: exampleKey(), Token: "otp_live_..."}}, s.createKey)
 	register(s, call{id: "list-keys", method: http.MethodGet, path: "/v1/keys", tag: "keys",
 		summary: "List the keys", answer: wire.Keys{Keys: []wire.Key{exampleKey()}}}, s.listKeys)
 	register(s, call{id: "revoke-key", method: http.MethodDelete, path: "/v1/keys/{id}", tag: "keys",
