@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"otpost/api/docs/runbook"
+	"otpost/api/docs"
 )
 
 // query is a PromQL expression and where it stands.
@@ -31,8 +31,8 @@ func queries(t *testing.T) []query {
 	for _, v := range dashboard(t).Templating.List {
 		all = append(all, query{"variable " + v.Name, v.Definition})
 	}
-	for _, name := range runbook.Alerts() {
-		page, _ := runbook.Page(name)
+	for _, name := range docs.Names("runbook") {
+		page, _ := docs.Markdown("runbook/" + name)
 		for _, code := range regexp.MustCompile("`[^`\n]*otpost_[^`\n]*`").FindAllString(string(page), -1) {
 			all = append(all, query{"runbook " + name, strings.Trim(code, "`")})
 		}

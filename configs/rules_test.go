@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
-	"otpost/api/docs/runbook"
+	"otpost/api/docs"
 )
 
 // promtool runs Prometheus' tool in the rules' folder. It skips the test where the tool is missing, which under CI=true is
@@ -101,7 +101,7 @@ func TestAlertsAreFewAndHelp(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if diff := cmp.Diff(names, runbook.Alerts()); diff != "" {
+	if diff := cmp.Diff(names, docs.Names("runbook")); diff != "" {
 		t.Errorf("pages in api/docs/runbook (-alerts +pages):\n%s", diff)
 	}
 }
@@ -109,19 +109,19 @@ func TestAlertsAreFewAndHelp(t *testing.T) {
 var pageLink = regexp.MustCompile(`\]\((Otpost\w+)\)`)
 
 func TestRunbookPages(t *testing.T) {
-	for _, name := range runbook.Alerts() {
-		page, ok := runbook.Page(name)
+	for _, name := range docs.Names("runbook") {
+		page, ok := docs.Markdown("runbook/" + name)
 		text := string(page)
 		if !ok || !strings.HasPrefix(text, "# "+name+"\n") || !strings.Contains(text, "\n## What to do\n") {
 			t.Errorf("page of %s has no title or no part What to do:\n%s", name, text)
 		}
 		for _, m := range pageLink.FindAllStringSubmatch(text, -1) {
-			if _, ok := runbook.Page(m[1]); !ok {
+			if _, ok := docs.Markdown("runbook/" + m[1]); !ok {
 				t.Errorf("page of %s links to %s, which is not there", name, m[1])
 			}
 		}
 	}
-	if _, ok := runbook.Page("../runbook"); ok {
+	if _, ok := docs.Markdown("runbook/../../docs"); ok {
 		t.Error("a page outside the folder was served")
 	}
 }
