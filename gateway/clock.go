@@ -66,7 +66,7 @@ const clockKey = "gw/clock"
 
 // recoverClock learns from the newest id what time it has been.
 func (g *Gateway) recoverClock(tx store.Txn) error {
-	r, err := load[clockRecord](tx, clockKey)
+	r, err := loadOr[clockRecord](g, tx, clockKey)
 	if err != nil {
 		return err
 	}

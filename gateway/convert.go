@@ -12,7 +12,7 @@ import (
 // Converted records that the code of a message came back: whoever typed it has the phone. It counts once a message, for
 // the conversion of its SIM.
 func (g *Gateway) Converted(tx store.Txn, now time.Time, id string) error {
-	m, err := g.Lookup(tx, id)
+	m, err := g.find(tx, id)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
@@ -71,10 +71,7 @@ func (g *Gateway) countPrefix(tx store.Txn, now time.Time, m *Message, count fun
 		return nil // erased meanwhile, or no code
 	}
 	key := convPrefix + m.modem() + "/" + m.To[1:prefixDigits+1]
-	c, err := load[Conversion](tx, key)
-	if rotten(err) == key {
-		c, err = Conversion{}, nil // counted afresh: a verdict must not wait for statistics
-	}
+	c, err := loadOr[Conversion](g, tx, key)
 	if err != nil {
 		return err
 	}
@@ -88,7 +85,7 @@ func (g *Gateway) Conversions(ctx context.Context) ([]Conversion, error) {
 	var all []Conversion
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
 		all = all[:0]
-		return scan(tx, store.Range{Prefix: convPrefix}, func(key string, c Conversion) bool {
+		return scan(g, tx, store.Range{Prefix: convPrefix}, func(key string, c Conversion) bool {
 			modem, prefix, _ := strings.Cut(strings.TrimPrefix(key, convPrefix), "/")
 			c.Modem, c.Prefix = modem, "+"+prefix
 			all = append(all, c)

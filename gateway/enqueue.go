@@ -58,7 +58,7 @@ func (g *Gateway) Enqueue(tx store.Txn, now time.Time, d Draft) (Message, error)
 		g.metrics.admission("invalid")
 		return Message{}, err
 	}
-	rc, err := load[recipientRecord](tx, g.recipientKey(d.To))
+	rc, err := loadOr[recipientRecord](g, tx, g.recipientKey(d.To))
 	if err != nil {
 		return Message{}, err
 	}
@@ -226,7 +226,7 @@ func (g *Gateway) accountKey(account string) string {
 func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error {
 	prefix := g.accountKey(account)
 	var ids []string
-	if err := tx.Scan(store.Range{Prefix: prefix}, func(key string, _ []byte) bool {
+	if err := walkKeys(tx, store.Range{Prefix: prefix}, func(key string) bool {
 		ids = append(ids, key[len(prefix):])
 		return true
 	}); err != nil {
@@ -258,6 +258,9 @@ func (g *Gateway) eraseOne(tx store.Txn, now time.Time, id string, phones map[st
 		return tx.Delete(eventKey(id))
 	}
 	m, err := g.Lookup(tx, id)
+	if rotten(err) == messageKey(id) {
+		return g.eraseRotten(tx, id)
+	}
 	if err == ErrNotFound {
 		return nil
 	}

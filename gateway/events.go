@@ -102,7 +102,7 @@ func (g *Gateway) Events(ctx context.Context, after string, f func(Event) error)
 func (g *Gateway) lastEvent(ctx context.Context) (string, error) {
 	id := ""
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
-		return tx.Scan(store.Range{Prefix: "gw/evt/", Reverse: true}, func(key string, _ []byte) bool {
+		return walkKeys(tx, store.Range{Prefix: "gw/evt/", Reverse: true}, func(key string) bool {
 			id = key[len("gw/evt/"):]
 			return false
 		})
@@ -121,7 +121,7 @@ func (g *Gateway) eventsAfter(ctx context.Context, after string) ([]Event, error
 		if after != "" {
 			r.From = eventKey(after) + "\x00"
 		}
-		return scan(tx, r, func(_ string, e Event) bool {
+		return scan(g, tx, r, func(_ string, e Event) bool {
 			page = append(page, e)
 			return len(page) < eventPage
 		})

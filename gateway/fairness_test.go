@@ -241,7 +241,7 @@ func TestErase(t *testing.T) {
 					t.Errorf("Lookup(%s) after Erase: %v", id, err)
 				}
 			}
-			return scan(tx, store.Range{Prefix: "gw/evt/"}, func(_ string, e Event) bool {
+			return scanStrictly(tx, store.Range{Prefix: "gw/evt/"}, func(_ string, e Event) bool {
 				if e.Account == "alice" {
 					t.Errorf("event %s is left", e.Type)
 				}

@@ -26,7 +26,7 @@ func (g *Gateway) Webhooks(ctx context.Context) ([]WebhookView, error) {
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
 		views = views[:0]
 		for _, hook := range g.cfg.Webhooks {
-			h, err := load[hookRecord](tx, hookKey(hook.Name))
+			h, err := loadOr[hookRecord](g, tx, hookKey(hook.Name))
 			if err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ func (g *Gateway) Webhooks(ctx context.Context) ([]WebhookView, error) {
 				v.Off = h.Off
 			}
 			prefix := outPrefix(hook.Name)
-			if err := tx.Scan(store.Range{Prefix: prefix}, func(key string, _ []byte) bool {
+			if err := walkKeys(tx, store.Range{Prefix: prefix}, func(key string) bool {
 				if u, err := parseID(eventPrefix, key[len(prefix):]); err == nil && v.Pending == 0 {
 					v.Oldest = u.Timestamp()
 				}
@@ -62,7 +62,7 @@ func (g *Gateway) WebhookLog(ctx context.Context, name string, limit int) ([]Del
 	var log []Delivery
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
 		log = log[:0]
-		return scan(tx, store.Range{Prefix: hookLog(name), Reverse: true}, func(_ string, d Delivery) bool {
+		return scan(g, tx, store.Range{Prefix: hookLog(name), Reverse: true}, func(_ string, d Delivery) bool {
 			log = append(log, d)
 			return len(log) < pageSize(limit)
 		})
@@ -138,7 +138,7 @@ func (g *Gateway) replayPage(ctx context.Context, hook webhook.Endpoint, after s
 	n := 0
 	err = g.update(ctx, func(tx store.Txn) error {
 		n = 0
-		h, err := load[hookRecord](tx, hookKey(hook.Name))
+		h, err := loadOr[hookRecord](g, tx, hookKey(hook.Name))
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 func (w *world) ledger() map[string]Message {
 	all := map[string]Message{}
 	err := w.kv.View(context.Background(), func(tx store.Txn) error {
-		return scan(tx, store.Range{Prefix: "gw/msg/"}, func(_ string, m Message) bool {
+		return scanStrictly(tx, store.Range{Prefix: "gw/msg/"}, func(_ string, m Message) bool {
 			all[m.ID] = m
 			return true
 		})

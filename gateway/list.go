@@ -37,7 +37,7 @@ func (g *Gateway) Messages(ctx context.Context, f Filter) ([]Message, string, er
 		if f.Status == Queued || f.Status == Sending {
 			return g.liveMessages(tx, f, &page, &next)
 		}
-		return scan(tx, r, func(key string, m Message) bool {
+		return scan(g, tx, r, func(key string, m Message) bool {
 			if len(page) == pageSize(f.Limit) || seen == maxScan {
 				return false
 			}
@@ -62,7 +62,7 @@ func (g *Gateway) liveMessages(tx store.Txn, f Filter, page *[]Message, next *st
 	}
 	var ids []string
 	seen := 0
-	err = scan(tx, r, func(key string, q queueRecord) bool {
+	err = scan(g, tx, r, func(key string, q queueRecord) bool {
 		if len(ids) == pageSize(f.Limit) || seen == maxScan {
 			return false
 		}
@@ -77,9 +77,10 @@ func (g *Gateway) liveMessages(tx store.Txn, f Filter, page *[]Message, next *st
 			return err
 		}
 		var m Message
-		if m, err = g.Lookup(tx, id); err == nil {
+		if m, err = g.find(tx, id); err == nil {
 			*page = append(*page, m)
 		}
+		err = ignoreNotFound(err)
 	}
 	return err
 }
@@ -126,7 +127,7 @@ func (g *Gateway) more(ctx context.Context, key, last string) string {
 		if err != nil {
 			return err
 		}
-		return tx.Scan(r, func(string, []byte) bool {
+		return walkKeys(tx, r, func(string) bool {
 			found = true
 			return false
 		})
@@ -150,7 +151,7 @@ func (g *Gateway) Inbound(ctx context.Context, modem string, in driver.Inbound) 
 		now := time.Now()
 		collect := now.Add(g.cfg.Retention + collectSlack)
 		mark := "gw/seen/" + g.cfg.Secrets.Pseudonym("inbound", in.ICCID+"\x00"+in.From+"\x00"+in.Text+"\x00"+in.Sent.UTC().Format(time.RFC3339))
-		if _, err := tx.Get(mark); err == nil {
+		if _, err := tx.Get(mark); err == nil || rotten(err) == mark { // what does not open is there all the same
 			return nil
 		} else if !isNotFound(err) {
 			return err
@@ -180,7 +181,7 @@ func (g *Gateway) Inbox(ctx context.Context, limit int, cursor string) ([]InboxI
 		if err != nil {
 			return err
 		}
-		return scan(tx, r, func(_ string, item InboxItem) bool {
+		return scan(g, tx, r, func(_ string, item InboxItem) bool {
 			if len(page) == pageSize(limit) {
 				return false
 			}

@@ -300,7 +300,9 @@ func (g *Gateway) view(m *modemState, status driver.Status, now time.Time) Modem
 		s = &simRecord{}
 	}
 	if until := s.blockedUntil(); until.After(now) {
-		v.Quarantined, v.Until = s.Blocked, until
+		if v.Quarantined = s.Blocked; until != endless {
+			v.Until = until
+		}
 	}
 	v.SentToday, v.SentMonth = s.DayCount, s.MonthCount
 	for _, q := range []struct {
@@ -357,12 +359,16 @@ func (g *Gateway) setPaused(ctx context.Context, name string, paused bool) error
 		return fmt.Errorf("%q: %w", name, ErrNoModem)
 	}
 	return g.cfg.KV.Update(ctx, func(tx store.Txn) error {
-		s, err := g.loadSIM(tx, time.Now(), sim)
+		now := time.Now()
+		s, err := g.loadSIM(tx, now, sim)
 		if err != nil {
 			return err
 		}
 		if !paused && s.Blocked != "" {
-			s.unblock()
+			if s.unblock(); s.Blocked == unreadable {
+				g.cfg.Log.Warn("counters of a sim begin anew: an operator has resumed its modem", "modem", name)
+				s.begin(now, m.limits())
+			}
 			if err := g.saveSIM(tx, sim, s); err != nil {
 				return err
 			}

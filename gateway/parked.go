@@ -74,7 +74,7 @@ func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 }
 
 func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, f func(key string, r driver.Report)) error {
-	return scan(tx, store.Range{Prefix: prefix}, func(key string, e earlyRecord) bool {
+	return scan(g, tx, store.Range{Prefix: prefix}, func(key string, e earlyRecord) bool {
 		if now.Sub(e.At) <= earlyFor {
 			f(key, e.Report)
 		}
@@ -98,7 +98,7 @@ func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 // forgetParked removes the reports about a phone that wait for their message.
 func (g *Gateway) forgetParked(tx store.Txn, to string) error {
 	var keys []string
-	if err := scan(tx, store.Range{Prefix: "gw/early/"}, func(key string, e earlyRecord) bool {
+	if err := scan(g, tx, store.Range{Prefix: "gw/early/"}, func(key string, e earlyRecord) bool {
 		if samePhone(to, e.Report.Recipient) {
 			keys = append(keys, key)
 		}

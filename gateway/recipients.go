@@ -46,7 +46,7 @@ func (r recipientRecord) mark(m *Message, now time.Time) {
 // recipientFailed counts a failure that may be the recipient's, and sets it aside if it was one too many.
 func (g *Gateway) recipientFailed(tx store.Txn, now time.Time, to, sim string) error {
 	key := g.recipientKey(to)
-	r, err := load[recipientRecord](tx, key)
+	r, err := loadOr[recipientRecord](g, tx, key)
 	if err != nil {
 		return err
 	}

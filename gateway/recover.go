@@ -71,7 +71,7 @@ func (g *Gateway) recover(ctx context.Context) error {
 
 func (g *Gateway) recoverModems(tx store.Txn) error {
 	for _, m := range g.modems {
-		r, err := load[modemRecord](tx, "gw/modem/"+m.name)
+		r, err := loadOr[modemRecord](g, tx, "gw/modem/"+m.name) // in doubt it is not paused, or nothing would send
 		if err != nil {
 			return err
 		}
@@ -98,9 +98,13 @@ func (g *Gateway) knowSIM(tx store.Txn, m *modemState) error {
 	if known {
 		return nil
 	}
-	s, err := g.loadSIM(tx, time.Now(), sim)
+	now := time.Now()
+	s, err := g.loadSIM(tx, now, sim)
 	if err != nil {
 		return err
+	}
+	if l := m.limits(); s.Blocked == unreadable && l.day == 0 && l.month == 0 {
+		s.begin(now, l)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -114,7 +118,7 @@ func (g *Gateway) knowSIM(tx store.Txn, m *modemState) error {
 // recoverIDs lets new ids sort behind all that are there, even if the clock was set back.
 func (g *Gateway) recoverIDs(tx store.Txn) error {
 	for _, kind := range []struct{ key, prefix string }{{"gw/msg/", messagePrefix}, {"gw/evt/", eventPrefix}, {"gw/in/", inboxPrefix}} {
-		err := tx.Scan(store.Range{Prefix: kind.key, Reverse: true}, func(key string, _ []byte) bool {
+		err := walkKeys(tx, store.Range{Prefix: kind.key, Reverse: true}, func(key string) bool {
 			g.ids.after(kind.prefix, key[len(kind.key):])
 			return false
 		})
@@ -171,21 +175,4 @@ func (g *Gateway) doubted(tx store.Txn, now time.Time, m *Message, i int) error 
 		}
 	}
 	return g.put(tx, now, Sending, m)
-}
-
-// scan calls f with each record of the range as a T.
-func scan[T any](tx store.Txn, r store.Range, f func(key string, v T) bool) error {
-	var bad error
-	err := tx.Scan(r, func(key string, value []byte) bool {
-		v, err := decode[T](key, value)
-		if err != nil {
-			bad = err
-			return false
-		}
-		return f(key, v)
-	})
-	if bad != nil {
-		return bad
-	}
-	return err
 }

@@ -146,7 +146,7 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Tim
 	}
 	prefix := g.refPrefix("ref", sim) + refPart(r.Reference)
 	var found []candidate
-	err := scan(tx, store.Range{Prefix: prefix, Reverse: true}, func(key string, ref refRecord) bool {
+	err := scan(g, tx, store.Range{Prefix: prefix, Reverse: true}, func(key string, ref refRecord) bool {
 		if now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) && plausible(ref.At, r, clockLoose) {
 			found = append(found, candidate{key[len(prefix):], ref})
 		}
@@ -276,7 +276,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 // unsureOf finds the hand-over in doubt that a report is about if its reference tells nothing.
 func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (id string, ref refRecord, err error) {
 	prefix := g.refPrefix("unsure", sim)
-	err = scan(tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
+	err = scan(g, tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
 		fits := samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew)
 		if fits && (flight.IsZero() || nearer(u.At, flight, r)) && (id == "" || nearer(u.At, ref.At, r)) {
 			id, ref = key[len(prefix):], u

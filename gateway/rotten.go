@@ -50,18 +50,101 @@ const queuePrefix = "gw/q/"
 
 // scanQueue calls f for each record of the queue, and returns the ids of those that do not open.
 func scanQueue(tx store.Txn, f func(id string, r queueRecord)) (bad []string, err error) {
-	from := queuePrefix
-	for {
-		err := scan(tx, store.Range{Prefix: queuePrefix, From: from}, func(key string, r queueRecord) bool {
-			f(strings.TrimPrefix(key, queuePrefix), r)
-			from = key + "\x00"
-			return true
-		})
-		key := rotten(err)
-		if err == nil || key < from || !strings.HasPrefix(key, queuePrefix) {
-			return bad, err
+	err = walk(tx, store.Range{Prefix: queuePrefix}, func(key string, r queueRecord) bool {
+		f(strings.TrimPrefix(key, queuePrefix), r)
+		return true
+	}, func(key string, _ error) bool {
+		bad = append(bad, strings.TrimPrefix(key, queuePrefix))
+		return true
+	})
+	return bad, err
+}
+
+// walk calls f with each record of the range as a T, and bad with the key of each that does not open, until one of them
+// returns false.
+func walk[T any](tx store.Txn, r store.Range, f func(key string, v T) bool, bad func(key string, err error) bool) error {
+	return walkRaw(tx, r, func(key string, value []byte) bool {
+		v, err := decode[T](key, value)
+		if err != nil {
+			return bad(key, err)
 		}
-		bad, from = append(bad, strings.TrimPrefix(key, queuePrefix)), key+"\x00"
+		return f(key, v)
+	}, bad)
+}
+
+// walkKeys calls f with each key of the range until it returns false, whether its record opens or not.
+func walkKeys(tx store.Txn, r store.Range, f func(key string) bool) error {
+	return walkRaw(tx, r, func(key string, _ []byte) bool { return f(key) }, func(key string, _ error) bool { return f(key) })
+}
+
+func walkRaw(tx store.Txn, r store.Range, f func(key string, value []byte) bool, bad func(key string, err error) bool) error {
+	for {
+		err := tx.Scan(r, f)
+		key := rotten(err)
+		if !strings.HasPrefix(key, r.Prefix) || key == "" {
+			return err
+		}
+		if !bad(key, err) {
+			return nil
+		}
+		r.From = behind(key, r.Reverse)
+	}
+}
+
+// behind returns where a scan goes on that could not open the record at key.
+func behind(key string, reverse bool) string {
+	if !reverse {
+		return key + "\x00"
+	}
+	last := len(key) - 1
+	return key[:last] + string(key[last]-1) + "\x7f"
+}
+
+// scan calls f with each record of the range as a T until it returns false. One that does not open is left out, and the log
+// says so.
+func scan[T any](g *Gateway, tx store.Txn, r store.Range, f func(key string, v T) bool) error {
+	return walk(tx, r, f, func(key string, err error) bool {
+		g.leftOut(key, err)
+		return true
+	})
+}
+
+func (g *Gateway) leftOut(key string, err error) {
+	g.cfg.Log.Error("record does not open and is left out", "record", key, "error", err)
+}
+
+// loadOr is load for what the gateway can do without: a record that does not open counts as none, and the next write mends it.
+func loadOr[T any](g *Gateway, tx store.Txn, key string) (T, error) {
+	v, err := load[T](tx, key)
+	if rotten(err) == key {
+		g.leftOut(key, err)
+		var none T
+		return none, nil
+	}
+	return v, err
+}
+
+// unreadable is why a SIM rests whose counters do not open. What its quotas still allow is not known, so no time ends that
+// rest, but an operator who resumes the modem: its counters begin anew.
+const unreadable = "unreadable"
+
+// salvage makes up for the counters of a SIM that do not open: from memory, which is as new as the store, or else by a rest.
+func (g *Gateway) salvage(iccid string, err error) simRecord {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := g.sims[iccid]; s != nil {
+		g.cfg.Log.Error("counters of a sim do not open and are taken from memory", "error", err)
+		return *s
+	}
+	g.cfg.Log.Error("counters of a sim do not open: if its modem has quotas it rests until the modem is resumed", "error", err)
+	return simRecord{Blocked: unreadable}
+}
+
+// begin is what may be done about unreadable counters: they begin anew, after a minute in which nothing goes.
+func (s *simRecord) begin(now time.Time, l limits) {
+	*s = simRecord{}
+	for range l.minute {
+		s.Recent = append(s.Recent, now.UnixMilli())
 	}
 }
 
@@ -95,6 +178,20 @@ func (g *Gateway) requeue(tx store.Txn, id string) (queueRecord, bool, error) {
 	}
 	r := recordOf(&m)
 	return r, true, store.Save(tx, queueKey(id), r, time.Time{})
+}
+
+// eraseRotten removes a message that does not open.
+func (g *Gateway) eraseRotten(tx store.Txn, id string) error {
+	if u, err := parseID(messagePrefix, id); err == nil {
+		tx.OnDone(func(committed bool) {
+			if committed {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				g.queue.remove(u)
+			}
+		})
+	}
+	return deleteAll(tx, []string{messageKey(id), queueKey(id)})
 }
 
 // mend makes a record of the outbox anew that does not open.

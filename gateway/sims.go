@@ -164,14 +164,24 @@ func (s *simRecord) block(now time.Time, why string) {
 }
 
 func (s *simRecord) blockedUntil() time.Time {
-	if s.Blocked == "" {
+	switch s.Blocked {
+	case "":
 		return time.Time{}
+	case unreadable:
+		return endless
 	}
 	return s.BlockedAt.Add(backoff(firstQuarantine, lastQuarantine, s.Blocks))
 }
 
-// unblock ends a quarantine because the SIM has sent, or an operator says so.
-func (s *simRecord) unblock() { s.Blocked, s.BlockedAt, s.Blocks = "", time.Time{}, 0 }
+// endless is when a rest ends that no time ends.
+var endless = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// unblock ends a quarantine because the SIM has sent, which it does not if its counters are unreadable.
+func (s *simRecord) unblock() {
+	if s.Blocked != unreadable {
+		s.Blocked, s.BlockedAt, s.Blocks = "", time.Time{}, 0
+	}
+}
 
 // sentCode counts a code, verified one that came back. Both fade, so that the last hundred or so decide.
 func (s *simRecord) sentCode() {
@@ -186,7 +196,11 @@ func (g *Gateway) simKey(iccid string) string {
 }
 
 func (g *Gateway) loadSIM(tx store.Txn, now time.Time, iccid string) (simRecord, error) {
-	s, err := load[simRecord](tx, g.simKey(iccid))
+	key := g.simKey(iccid)
+	s, err := load[simRecord](tx, key)
+	if rotten(err) == key {
+		s, err = g.salvage(iccid, err), nil
+	}
 	if err != nil {
 		return s, err
 	}

@@ -72,7 +72,7 @@ func (g *Gateway) post(tx store.Txn, now time.Time, e *Event) error {
 		if !hook.Wants(e.Type) {
 			continue
 		}
-		h, err := load[hookRecord](tx, hookKey(hook.Name))
+		h, err := loadOr[hookRecord](g, tx, hookKey(hook.Name))
 		if err != nil {
 			return err
 		}
@@ -214,17 +214,17 @@ type outPage struct {
 
 // page reads the oldest records of the outbox from a key on, those of held orders left out.
 func (c *courier) page(ctx context.Context, from string, held map[string]bool) (p outPage, err error) {
-	prefix := outPrefix(c.hook.Name)
+	prefix, bad := outPrefix(c.hook.Name), ""
 	err = c.g.cfg.KV.View(ctx, func(tx store.Txn) error {
-		p = outPage{}
-		h, err := load[hookRecord](tx, hookKey(c.hook.Name))
+		p, bad = outPage{}, ""
+		h, err := loadOr[hookRecord](c.g, tx, hookKey(c.hook.Name))
 		if err != nil {
 			return err
 		}
 		p.off = !h.on(c.hook.URL)
 		c.gone = p.off
 		looked := 0
-		return scan(tx, store.Range{Prefix: prefix, From: from}, func(key string, r outRecord) bool {
+		return walk(tx, store.Range{Prefix: prefix, From: from}, func(key string, r outRecord) bool {
 			if looked++; looked > courierLook {
 				p.rest = key
 				return false
@@ -236,10 +236,13 @@ func (c *courier) page(ctx context.Context, from string, held map[string]bool) (
 				p.rest = key + "\x00"
 			}
 			return len(p.records) < courierPage
+		}, func(key string, _ error) bool {
+			bad = key
+			return false
 		})
 	})
-	if key := rotten(err); strings.HasPrefix(key, prefix) {
-		return outPage{rest: from}, c.mend(ctx, strings.TrimPrefix(key, prefix))
+	if bad != "" {
+		return outPage{rest: from}, c.mend(ctx, strings.TrimPrefix(bad, prefix))
 	}
 	return p, err
 }
