@@ -23,6 +23,7 @@ type job struct {
 	parts    int
 	iccid    string
 	notAfter time.Time
+	lane     Lane
 	submit   driver.Submit
 }
 
@@ -128,7 +129,7 @@ func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, err
 			}
 		}
 		i := msg.claim(now, m.name, iccid)
-		j = &job{id: msg.ID, attempt: i, parts: left, iccid: iccid, notAfter: msg.NotAfter, submit: driver.Submit{
+		j = &job{id: msg.ID, attempt: i, parts: left, iccid: iccid, notAfter: msg.NotAfter, lane: msg.Lane, submit: driver.Submit{
 			To: msg.To, Text: text, ConcatRef: msg.ConcatRef, SkipParts: msg.Attempts[i].First, Again: msg.Attempts[i].Again, Flash: msg.Flash,
 		}}
 		return g.put(tx, now, Queued, &msg)
@@ -207,6 +208,9 @@ func (g *Gateway) hand(ctx context.Context, m *modemState, j *job) driver.Result
 	s := j.submit
 	s.Validity, s.More = j.notAfter.Sub(now), g.queue.waiting(m.bit())
 	g.mu.Unlock()
+	if j.lane == LaneText {
+		s.Yield = func() bool { return g.wanted(m) }
+	}
 	r := m.route.Modem.Send(ctx, s)
 	switch r.Outcome {
 	case driver.Accepted, driver.Refused, driver.Unknown:
@@ -215,6 +219,18 @@ func (g *Gateway) hand(ctx context.Context, m *modemState, j *job) driver.Result
 		r = driver.Result{Outcome: driver.Unknown, Code: "no-verdict", Done: time.Now()}
 	}
 	return r
+}
+
+// wanted says whether a code waits that the modem could send instead of a long text's next part.
+func (g *Gateway) wanted(m *modemState) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for l := range LaneText {
+		if g.queue.head(l, asker{bit: m.bit(), iccid: m.simID()}, time.Now().UnixMilli()) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // waiting says whether anything waits that the modem may carry.
@@ -297,6 +313,8 @@ func (g *Gateway) account(tx store.Txn, now time.Time, m *Message, j *job, claim
 	switch {
 	case r.Outcome == driver.Refused && r.Submitted.IsZero() && max(r.Taken, len(r.References)) == 0:
 		s.giveBack(j.parts)
+	case r.Code == driver.CodeYielded:
+		s.unsend(j.parts - max(r.Taken, len(r.References)))
 	case r.Outcome == driver.Accepted:
 		s.unblock()
 		if m.Kind == KindCode {

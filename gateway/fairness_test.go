@@ -74,6 +74,62 @@ func TestFloodOfTexts(t *testing.T) {
 	}
 }
 
+// The parts of a long text are no single hand-over either: a code goes between two of them. What is out of the text stays
+// out, the rest follows, and pace and quota count each part once.
+func TestFloodOfLongTexts(t *testing.T) {
+	for _, perMinute := range []int{0, 20} {
+		t.Run(fmt.Sprint(perMinute), func(t *testing.T) {
+			const submit, parts = 4 * time.Second, 5
+			inBubble(t, func(t *testing.T) *bench {
+				b := slow(submit)(t)
+				b.route = func(r *Route) { r.PerMinute, r.PerDay = perMinute, 1000 }
+				b.modems[0].script = func(int, driver.Submit) fakeAct {
+					return fakeAct{part: submit, happens: true, result: driver.Result{Outcome: driver.Accepted}}
+				}
+				return b
+			}, func(t *testing.T, b *bench) {
+				var texts []string
+				for i := range 20 {
+					texts = append(texts, b.enqueue(text(fmt.Sprintf("+4477009%05d", i), strings.Repeat("x", 153*parts))))
+				}
+				rng := rand.New(rand.NewPCG(1, 2))
+				const codes = 15
+				for range codes {
+					sleep(10*time.Second + time.Duration(rng.IntN(10_000))*time.Millisecond)
+					began := time.Now()
+					id := b.enqueue(code(alice, 2*time.Minute))
+					sleep(2*submit + time.Second)
+					if wait := b.wantStatus(id, Sent).Attempts[0].ClaimedAt.Sub(began); wait > submit {
+						t.Errorf("a code waited %v for texts", wait)
+					}
+				}
+				sleep(30 * time.Minute)
+				broken := 0
+				for _, id := range texts {
+					m := b.wantStatus(id, Sent)
+					got := 0
+					for _, a := range m.Attempts {
+						if a.First != got {
+							t.Errorf("an attempt begins with part %d behind %d", a.First, got)
+						}
+						got += len(a.References)
+					}
+					if got != parts {
+						t.Errorf("%d of %d parts went out: %+v", got, parts, m.Attempts)
+					}
+					broken += len(m.Attempts) - 1
+				}
+				if broken == 0 {
+					t.Error("no code ever went between two parts")
+				}
+				if sim := b.g.sims[b.modems[0].iccid]; sim.DayCount != 20*parts+codes {
+					t.Errorf("the day counts %d, want %d", sim.DayCount, 20*parts+codes)
+				}
+			})
+		})
+	}
+}
+
 func TestRecipientsTakeTurns(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {
 		for range 5 {

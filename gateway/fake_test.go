@@ -40,6 +40,8 @@ type fakeAct struct {
 	happens bool          // the phone gets it
 	result  driver.Result // what is said of it; References are filled in when accepted
 	hang    time.Duration // after it happened, before the verdict
+	mute    bool          // accepted, and no reference is told
+	part    time.Duration // instead of took: that each part takes, and between two the caller may have the modem back
 }
 
 // A fakeText is what a phone got.
@@ -117,7 +119,11 @@ func (m *fakeModem) Send(ctx context.Context, s driver.Submit) driver.Result {
 	time.Sleep(act.took)
 	r := act.result
 	r.ICCID, r.Parts = m.iccid, Parts(s.Text)
-	refs := make([]uint8, r.Parts-s.SkipParts)
+	left := r.Parts - s.SkipParts
+	if n := act.parts(s, left); n < left {
+		r.Outcome, r.Code, r.Submitted, act.happens, left = driver.Refused, driver.CodeYielded, began, false, n
+	}
+	refs := make([]uint8, left)
 	m.mu.Lock()
 	for i := range refs {
 		refs[i] = m.ref
@@ -131,11 +137,27 @@ func (m *fakeModem) Send(ctx context.Context, s driver.Submit) driver.Result {
 		m.net.mu.Unlock()
 	}
 	time.Sleep(act.hang)
-	if r.Outcome == driver.Accepted {
+	switch {
+	case r.Code == driver.CodeYielded:
+		r.References, r.Taken = refs, len(refs)
+	case r.Outcome == driver.Accepted && act.mute:
+		r.Taken = len(refs)
+	case r.Outcome == driver.Accepted:
 		r.References = refs
 	}
 	r.Done = time.Now()
 	return r
+}
+
+// parts takes the time of each part, and returns how many went out before the caller wanted the modem back.
+func (a fakeAct) parts(s driver.Submit, left int) int {
+	for n := 1; a.part > 0; n++ {
+		time.Sleep(a.part)
+		if n == left || s.Yield != nil && s.Yield() {
+			return n
+		}
+	}
+	return left
 }
 
 // A bench is a gateway over a memory store with modelled modems, inside a synctest bubble.

@@ -79,7 +79,7 @@ func (m *Message) pinned() string {
 // own says whether a refusal is the gateway's or the caller's, so that it tells nothing of modem and SIM.
 func own(code string) bool {
 	switch code {
-	case errExpired, errStopped, errSIMChanged, driver.CodeCanceled:
+	case errExpired, errStopped, errSIMChanged, driver.CodeCanceled, driver.CodeYielded:
 		return true
 	}
 	return false
@@ -107,6 +107,14 @@ func (m *Message) doubtful() bool {
 		}
 	}
 	return false
+}
+
+// nameless says whether parts went out, or may have, whose references nobody told: a report finds them by phone and time.
+func (m *Message) nameless(a Attempt) bool {
+	if a.Outcome == driver.Unknown {
+		return a.First+len(a.References) < max(m.Parts, 1)
+	}
+	return len(a.References) < a.Taken
 }
 
 // settled says whether reports have shown that every part of an attempt went out.
@@ -219,6 +227,8 @@ func (m *Message) refused(now time.Time, class driver.Class, code string) {
 		m.end(now, Failed, code)
 	case !now.Before(m.NotAfter):
 		m.expire(now)
+	case code == driver.CodeYielded: // to a code: the rest goes behind it
+		m.Status = Queued
 	case len(m.Attempts) >= maxAttempts:
 		m.end(now, Failed, errAttempts)
 	default:
@@ -375,9 +385,7 @@ func (m *Message) fateBy(a Attempt, p int) partFate {
 	return partFailed
 }
 
-func (p PartReport) final() bool {
-	return !p.At.IsZero() && driver.Report{Status: p.Status}.Final()
-}
+func (p PartReport) final() bool { return !p.At.IsZero() && driver.Report{Status: p.Status}.Final() }
 
 func (p PartReport) delivered() bool {
 	return !p.At.IsZero() && driver.Report{Status: p.Status}.Delivered()

@@ -243,8 +243,8 @@ func near(at time.Time, r driver.Report) bool {
 	return plausible(at, r, clockSkew) && distance(at, r) < clockSpread
 }
 
-// settleUnsure gives a report whose reference nobody knows to the hand-over that is in doubt: same SIM, same phone, and
-// nearer in time than the one that the modem is busy with.
+// settleUnsure gives a report whose reference nobody knows to a hand-over that has parts without one: same SIM, same phone,
+// and nearer in time than the one that the modem is busy with.
 func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
 	prefix := g.refPrefix("unsure", sim)
 	id, ref, err := g.unsureOf(tx, now, sim, flight, r)
@@ -256,7 +256,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 		return "", ignoreNotFound(err)
 	}
 	a := m.Attempts[ref.Attempt]
-	if a.Outcome != driver.Unknown || a.First+len(a.References) >= max(m.Parts, 1) {
+	if !m.nameless(a) {
 		return "", tx.Delete(prefix + id)
 	}
 	outcome, err := g.record(tx, now, sim, &m, func() { m.settleByReport(now, ref.Attempt, r) }, r)
@@ -267,13 +267,13 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 	if err := g.saveRef(tx, sim, &m, ref.Attempt, part); err != nil {
 		return "", err
 	}
-	if m.doubtful() {
+	if m.doubtful() || m.nameless(m.Attempts[ref.Attempt]) {
 		return outcome, nil
 	}
 	return outcome, tx.Delete(prefix + id)
 }
 
-// unsureOf finds the hand-over in doubt that a report is about if its reference tells nothing.
+// unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing.
 func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (id string, ref refRecord, err error) {
 	prefix := g.refPrefix("unsure", sim)
 	err = scan(g, tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
@@ -290,7 +290,7 @@ func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, flight time.
 func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	a := &m.Attempts[i]
 	sim := simOr(a.ICCID, a.Modem)
-	if a.Outcome == driver.Unknown {
+	if m.nameless(*a) {
 		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt}
 		if err := store.Save(tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err

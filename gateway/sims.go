@@ -107,6 +107,14 @@ func (s *simRecord) giveBack(n int) {
 	s.DayCount, s.MonthCount = max(0, s.DayCount-n), max(0, s.MonthCount-n)
 }
 
+// unsend gives back the last n parts that were counted, also to the pace: the modem was never busy with them.
+func (s *simRecord) unsend(n int) {
+	s.giveBack(n)
+	debt := min(n, len(s.Debt))
+	s.Debt = s.Debt[:len(s.Debt)-debt]
+	s.Recent = s.Recent[:max(0, len(s.Recent)-(n-debt))]
+}
+
 const unlimited = 1 << 30
 
 // allows says whether n parts may go out now. Only a message longer than its lane's share of a minute may exceed the pace,

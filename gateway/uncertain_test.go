@@ -105,6 +105,54 @@ func TestReportSettlesUncertain(t *testing.T) {
 	}
 }
 
+// A report finds its part by SIM, phone and time when the modem said OK and told no reference, also one that overtakes that
+// OK. Until then the message is sent, which is all that is known, and is not sent again.
+func TestAcceptedWithoutReference(t *testing.T) {
+	ok := fakeAct{happens: true, mute: true, result: driver.Result{Outcome: driver.Accepted}}
+	early := ok
+	early.hang = 10 * time.Second
+	long := strings.Repeat("a", 300)
+	for _, tt := range []struct {
+		name    string
+		act     fakeAct
+		text    string
+		reports []byte // TP-ST, with references of their own
+		want    []Status
+	}{
+		{"delivered", ok, "hello", []byte{0}, []Status{Delivered}},
+		{"lost", ok, "hello", []byte{0x41}, []Status{Undelivered}},
+		{"still trying", ok, "hello", []byte{0x30}, []Status{Sent}},
+		{"before the result", early, "hello", []byte{0}, []Status{Sending}},
+		{"two parts", ok, long, []byte{0, 0}, []Status{Sent, Delivered}},
+		{"two parts, one lost", ok, long, []byte{0, 0x41}, []Status{Sent, Undelivered}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				b.modems[0].script = func(int, driver.Submit) fakeAct { return tt.act }
+				id := b.enqueue(text(alice, tt.text))
+				sleep(2 * time.Second)
+				b.report(b.modems[0], bob, 7, 0)
+				for i, status := range tt.reports {
+					b.report(b.modems[0], alice, uint8(77+i), status)
+					b.wantStatus(id, tt.want[i])
+				}
+				sleep(time.Minute)
+				want := tt.want[len(tt.want)-1]
+				if want == Sending {
+					want = Delivered
+				}
+				if m := b.wantStatus(id, want); len(m.Attempts) != 1 || m.Attempts[0].Outcome != driver.Accepted {
+					t.Errorf("attempts %+v", m.Attempts)
+				}
+				if want == Sent { // what follows is matched by the reference learned so
+					b.report(b.modems[0], alice, 77, 0)
+					b.wantStatus(id, Delivered)
+				}
+			})
+		})
+	}
+}
+
 func TestParkedReport(t *testing.T) {
 	for _, act := range []fakeAct{{happens: true, hang: 10 * time.Second, result: driver.Result{Outcome: driver.Accepted}}, unknown(true, 10*time.Second)} {
 		t.Run(string(act.result.Outcome), func(t *testing.T) {
