@@ -226,7 +226,7 @@ func (g *Gateway) accountKey(account string) string {
 func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error {
 	prefix := g.accountKey(account)
 	var ids []string
-	if err := walkKeys(tx, store.Range{Prefix: prefix}, func(key string) bool {
+	if err := store.Keys(tx, store.Range{Prefix: prefix}, func(key string) bool {
 		ids = append(ids, key[len(prefix):])
 		return true
 	}); err != nil {

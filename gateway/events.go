@@ -102,7 +102,7 @@ func (g *Gateway) Events(ctx context.Context, after string, f func(Event) error)
 func (g *Gateway) lastEvent(ctx context.Context) (string, error) {
 	id := ""
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
-		return walkKeys(tx, store.Range{Prefix: "gw/evt/", Reverse: true}, func(key string) bool {
+		return store.Keys(tx, store.Range{Prefix: "gw/evt/", Reverse: true}, func(key string) bool {
 			id = key[len("gw/evt/"):]
 			return false
 		})

@@ -35,7 +35,7 @@ func (g *Gateway) Webhooks(ctx context.Context) ([]WebhookView, error) {
 				v.Off = h.Off
 			}
 			prefix := outPrefix(hook.Name)
-			if err := walkKeys(tx, store.Range{Prefix: prefix}, func(key string) bool {
+			if err := store.Keys(tx, store.Range{Prefix: prefix}, func(key string) bool {
 				if u, err := parseID(eventPrefix, key[len(prefix):]); err == nil && v.Pending == 0 {
 					v.Oldest = u.Timestamp()
 				}

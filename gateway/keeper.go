@@ -236,7 +236,7 @@ func (g *Gateway) sweep(ctx context.Context) error {
 			now := time.Now()
 			var keys []string
 			var next time.Time
-			if err := walkKeys(tx, store.Range{Prefix: duePrefix}, func(key string) bool {
+			if err := store.Keys(tx, store.Range{Prefix: duePrefix}, func(key string) bool {
 				if at := dueAt(key); at.After(now) || len(keys) == batch {
 					next = at
 					return false

@@ -127,7 +127,7 @@ func (g *Gateway) more(ctx context.Context, key, last string) string {
 		if err != nil {
 			return err
 		}
-		return walkKeys(tx, r, func(string) bool {
+		return store.Keys(tx, r, func(string) bool {
 			found = true
 			return false
 		})

@@ -118,7 +118,7 @@ func (g *Gateway) knowSIM(tx store.Txn, m *modemState) error {
 // recoverIDs lets new ids sort behind all that are there, even if the clock was set back.
 func (g *Gateway) recoverIDs(tx store.Txn) error {
 	for _, kind := range []struct{ key, prefix string }{{"gw/msg/", messagePrefix}, {"gw/evt/", eventPrefix}, {"gw/in/", inboxPrefix}} {
-		err := walkKeys(tx, store.Range{Prefix: kind.key, Reverse: true}, func(key string) bool {
+		err := store.Keys(tx, store.Range{Prefix: kind.key, Reverse: true}, func(key string) bool {
 			g.ids.after(kind.prefix, key[len(kind.key):])
 			return false
 		})

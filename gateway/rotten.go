@@ -63,41 +63,13 @@ func scanQueue(tx store.Txn, f func(id string, r queueRecord)) (bad []string, er
 // walk calls f with each record of the range as a T, and bad with the key of each that does not open, until one of them
 // returns false.
 func walk[T any](tx store.Txn, r store.Range, f func(key string, v T) bool, bad func(key string, err error) bool) error {
-	return walkRaw(tx, r, func(key string, value []byte) bool {
+	return store.Walk(tx, r, func(key string, value []byte) bool {
 		v, err := decode[T](key, value)
 		if err != nil {
 			return bad(key, err)
 		}
 		return f(key, v)
-	}, bad)
-}
-
-// walkKeys calls f with each key of the range until it returns false, whether its record opens or not.
-func walkKeys(tx store.Txn, r store.Range, f func(key string) bool) error {
-	return walkRaw(tx, r, func(key string, _ []byte) bool { return f(key) }, func(key string, _ error) bool { return f(key) })
-}
-
-func walkRaw(tx store.Txn, r store.Range, f func(key string, value []byte) bool, bad func(key string, err error) bool) error {
-	for {
-		err := tx.Scan(r, f)
-		key := rotten(err)
-		if !strings.HasPrefix(key, r.Prefix) || key == "" {
-			return err
-		}
-		if !bad(key, err) {
-			return nil
-		}
-		r.From = behind(key, r.Reverse)
-	}
-}
-
-// behind returns where a scan goes on that could not open the record at key.
-func behind(key string, reverse bool) string {
-	if !reverse {
-		return key + "\x00"
-	}
-	last := len(key) - 1
-	return key[:last] + string(key[last]-1) + "\x7f"
+	}, func(c *store.CorruptError) bool { return bad(c.Key, c) })
 }
 
 // scan calls f with each record of the range as a T until it returns false. One that does not open is left out, and the log
