@@ -27,6 +27,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"otpost/api/console"
 	"otpost/driver/sim"
 	"otpost/gateway"
 	"otpost/gateway/store"
@@ -71,6 +72,7 @@ type Server struct {
 	log       *slog.Logger
 	keys      *Keys
 	metrics   *metrics
+	console   *console.Console
 	api       huma.API
 	router    *mux.Router
 	handler   http.Handler
@@ -104,6 +106,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s.routes()
+	if err := s.mountConsole(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

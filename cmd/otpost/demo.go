@@ -93,6 +93,9 @@ func (c *demoCmd) tell(ctx context.Context, con *console, d *daemon.Daemon, stor
 	if err != nil {
 		return fmt.Errorf("make the demo's key: %w", err)
 	}
+	if err := openConsole(ctx, d); err != nil {
+		return err
+	}
 	story.Base, story.Token = "http://"+d.Addr().String(), token
 	fmt.Fprintf(con.out, "Otpost demo: SMS security codes on a simulated modem. No hardware; nothing leaves this machine.\n")
 	if err := story.Tell(ctx); err != nil {
@@ -105,10 +108,25 @@ func (c *demoCmd) tell(ctx context.Context, con *console, d *daemon.Daemon, stor
 	return nil
 }
 
+// openConsole lets whoever comes from this machine into the console, with a key that may do everything: nothing in it is real.
+func openConsole(ctx context.Context, d *daemon.Daemon) error {
+	_, key, err := d.Server().Keys().Create(ctx, time.Now(), api.KeySpec{Name: "demo console", Scopes: []api.Scope{api.ScopeAdmin}})
+	if err != nil {
+		return fmt.Errorf("make the console's key: %w", err)
+	}
+	d.Server().Console().SignIn(key)
+	return nil
+}
+
 // invite prints what to try next.
 func (c *demoCmd) invite(con *console, s *demo.Story) {
 	fmt.Fprintf(con.out, `
-Serving on %[1]s until Ctrl-C. The API is described at %[1]s/docs. Try:
+Serving until Ctrl-C. In a browser:
+
+  %[1]s/console/    the console: messages, modems, and the phones that the texts arrive on
+  %[1]s/docs        the API
+
+With curl:
 
   curl -s -H 'Authorization: Bearer %[2]s' -X POST %[1]s/v1/accounts/%[3]s/sms/enable -H 'Content-Type: application/json' -d '{"phone":"%[4]s"}'
   curl -s -H 'Authorization: Bearer %[2]s' '%[1]s/v1/simulator/messages?to=%%2B447700900123&wait=30s'
