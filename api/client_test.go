@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 
 	"otpost/api/client"
 	"otpost/api/wire"
+	"otpost/gateway"
+	"otpost/gateway/store"
 )
 
 // refusedAs fails the test unless err is a problem with this code.
@@ -208,6 +211,70 @@ func TestEvents(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("the stream did not end when the server drained")
+	}
+}
+
+// Whatever happens once the stream is open is in it, and what is past ends by itself at the newest.
+func TestEventsAreExact(t *testing.T) {
+	k := newRealKit(t)
+	address, _ := k.serve(t)
+	c := must(client.New(client.Options{Address: address, Key: k.tokens[ScopePortal]}))
+	t.Cleanup(c.Close)
+	past := func(after string) (ids []string) {
+		if err := c.PastEvents(t.Context(), after, func(e wire.Event) error { ids = append(ids, e.ID); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	begun := len(past(""))
+	const rounds = 50
+	for i := range rounds {
+		s, err := c.OpenEvents(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := ""
+		if err := k.kv.Update(t.Context(), func(tx store.Txn) error {
+			return k.queue.Emit(tx, time.Now(), gateway.Event{Type: "challenge.verified", Data: map[string]any{"round": i}})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := s.Next(); err != nil || e.Data["round"] != float64(i) {
+			t.Fatalf("round %d: got %+v, %v", i, e, err)
+		} else {
+			id = e.ID
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := past(id); len(got) != 0 {
+			t.Errorf("past events after the newest: %v", got)
+		}
+	}
+	if got := past(""); len(got) != begun+rounds {
+		t.Errorf("%d events are past, want %d", len(got), begun+rounds)
+	}
+	first := string(k.do("GET", "/v1/events?follow=false", k.tokens[ScopeOps], "").body)
+	if !strings.HasPrefix(first, ": events follow\n\n") || strings.Count(first, "\ndata: ") != begun+rounds {
+		t.Errorf("the answer: %.300s", first)
+	}
+	enough := errors.New("enough")
+	if err := c.PastEvents(t.Context(), "", func(wire.Event) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+}
+
+// A browser that is cut off before the first event goes on from where the stream began.
+func TestEventsTellWhereTheyBegin(t *testing.T) {
+	k := newRealKit(t)
+	k.settle(t)
+	last := must(k.queue.LastEvent(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	r := mustRequest("GET", "/v1/events").WithContext(ctx)
+	r.Header.Set("Authorization", "Bearer "+k.tokens[ScopeOps])
+	if got := string(k.answer(r).body); !strings.HasPrefix(got, ": events follow\nid: "+last+"\n\n") {
+		t.Errorf("the stream begins with %q", got)
 	}
 }
 

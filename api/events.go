@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -24,39 +26,64 @@ const (
 func (s *Server) eventCalls() {
 	register(s, call{id: "stream-events", method: http.MethodGet, path: eventsRoute, tag: "events", may: []Scope{ScopePortal, ScopeOps},
 		summary: "Follow the events", about: "Server-sent events (`text/event-stream`): `id`, `event` (the type) and `data` (an event as JSON). " +
-			"Without `after` or `Last-Event-ID` the stream begins now; with one of them, after that event. A comment comes every 15 seconds."}, s.streamEvents)
+			"With `after` or `Last-Event-ID` the stream begins after that event; without, it begins at the moment of the call: nothing that happens once the answer's header is there is left out. " +
+			"`follow=false` gives what has happened so far (without `after`: all that is kept) and ends the answer at the newest event. A comment comes every 15 seconds."}, s.streamEvents)
 	op := s.api.OpenAPI().Paths[eventsRoute].Get
 	op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {
 		Schema: s.api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Event](), true, "Event"), Example: wire.Event{ID: "evt_01k9w3b5x8t2q4r6s7v9y0z1a2", Type: "message.delivered", At: exampleTime(0), Account: "client-4711"}}}}
 }
 
-func (s *Server) streamEvents(_ context.Context, in *struct {
+func (s *Server) streamEvents(ctx context.Context, in *struct {
 	After  string `query:"after" maxLength:"64" pattern:"^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$" patternDescription:"an event's id" doc:"Go on after this event."`
+	Follow bool   `query:"follow" default:"true" doc:"false: end at the newest event instead of waiting for more."`
 	LastID string `header:"Last-Event-ID" maxLength:"64" pattern:"^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$" patternDescription:"an event's id" doc:"Set by browsers when they reconnect; as after."`
 }) (*huma.StreamResponse, error) {
-	after := in.After
-	if in.LastID != "" {
-		after = in.LastID
+	after, give := cmp.Or(in.LastID, in.After), s.pastEvents
+	if in.Follow {
+		give = s.followEvents
+		if after == "" {
+			var err error
+			if after, err = s.cfg.Gateway.LastEvent(ctx); err != nil {
+				return nil, s.problemOf(ctx, err)
+			}
+		}
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		r, w := humamux.Unwrap(hctx)
-		s.stream(w, r, after)
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.drain, cancel)()
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("X-Accel-Buffering", "no")
+		w.WriteHeader(http.StatusOK)
+		out := &eventWriter{w: w, rc: http.NewResponseController(w)}
+		// The first lines are an event without data: nobody sees it, but a browser that is cut off goes on from there.
+		if out.write(": events follow\n"+idLine(after)+"\n") == nil {
+			give(ctx, out, after)
+		}
 	}}, nil
 }
 
-// stream writes events and heartbeats until the reader goes, is too slow, or the server drains. Events run in a goroutine
-// of its own, which has ended when stream returns.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, after string) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(s.drain, cancel)()
-	out := &eventWriter{w: w, rc: http.NewResponseController(w)}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	if out.comment("events follow") != nil {
-		return
+func idLine(id string) string {
+	if id == "" {
+		return ""
 	}
+	return "id: " + id + "\n"
+}
+
+// pastEvents writes the events so far. An answer that ends before the newest is cut off, so that it does not look whole.
+func (s *Server) pastEvents(ctx context.Context, out *eventWriter, after string) {
+	if err := s.cfg.Gateway.PastEvents(ctx, after, out.event); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "past events were cut off", requestAttrs(ctx, slog.Any("error", err))...)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// followEvents writes events and heartbeats until the reader goes, is too slow, or the server drains. Events run in a
+// goroutine of its own, which has ended when followEvents returns.
+func (s *Server) followEvents(ctx context.Context, out *eventWriter, after string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	events, ended := make(chan gateway.Event), make(chan error, 1)
 	go func() {
 		ended <- s.cfg.Gateway.Events(ctx, after, func(e gateway.Event) error {

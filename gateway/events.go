@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"otpost/gateway/store"
 )
 
@@ -67,14 +69,9 @@ func (m *Message) modem() string {
 
 // Events calls f for each event after id (empty: from now on) as they are committed, until ctx is done or f fails.
 func (g *Gateway) Events(ctx context.Context, after string, f func(Event) error) error {
-	if after == "" {
-		last, err := g.lastEvent(ctx)
-		if err != nil {
-			return err
-		}
-		after = last
-	} else if _, err := parseID(eventPrefix, after); err != nil {
-		return &InvalidError{"after", "not the id of an event"}
+	after, err := g.eventsFrom(ctx, after)
+	if err != nil {
+		return err
 	}
 	for {
 		wake := g.events.wait()
@@ -99,8 +96,56 @@ func (g *Gateway) Events(ctx context.Context, after string, f func(Event) error)
 	}
 }
 
-func (g *Gateway) lastEvent(ctx context.Context) (string, error) {
-	id := ""
+func (g *Gateway) eventsFrom(ctx context.Context, after string) (string, error) {
+	if after == "" {
+		return g.LastEvent(ctx)
+	}
+	if _, err := parseID(eventPrefix, after); err != nil {
+		return "", &InvalidError{"after", "not the id of an event"}
+	}
+	return after, nil
+}
+
+// PastEvents calls f for each event after id (empty: for all that are kept) that was there when it was called, then
+// returns nil.
+func (g *Gateway) PastEvents(ctx context.Context, after string, f func(Event) error) error {
+	if after == "" {
+		after = beforeEvents()
+	}
+	if _, err := g.eventsFrom(ctx, after); err != nil {
+		return err
+	}
+	last, err := g.LastEvent(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		page, err := g.eventsAfter(ctx, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if e.ID > last {
+				return nil
+			}
+			if err := f(e); err != nil {
+				return err
+			}
+			after = e.ID
+		}
+		if len(page) < eventPage {
+			return nil
+		}
+	}
+}
+
+// beforeEvents is an id that stands before all events.
+func beforeEvents() string { return formatID(eventPrefix, ulid.ULID{}) }
+
+// LastEvent returns the id of the newest event; without any, one that stands before all. What Events gives after it is all
+// that happens from then on.
+func (g *Gateway) LastEvent(ctx context.Context) (string, error) {
+	id := beforeEvents()
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
 		return store.Keys(tx, store.Range{Prefix: "gw/evt/", Reverse: true}, func(key string) bool {
 			id = key[len("gw/evt/"):]
@@ -117,10 +162,7 @@ func (g *Gateway) eventsAfter(ctx context.Context, after string) ([]Event, error
 	var page []Event
 	err := g.cfg.KV.View(ctx, func(tx store.Txn) error {
 		page = page[:0]
-		r := store.Range{Prefix: "gw/evt/"}
-		if after != "" {
-			r.From = eventKey(after) + "\x00"
-		}
+		r := store.Range{Prefix: "gw/evt/", From: eventKey(after) + "\x00"}
 		return scan(g, tx, r, func(_ string, e Event) bool {
 			page = append(page, e)
 			return len(page) < eventPage

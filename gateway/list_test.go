@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"otpost/driver"
+	"otpost/gateway/store"
 )
 
 func TestMessagesPages(t *testing.T) {
@@ -126,6 +127,49 @@ func TestEventsResume(t *testing.T) {
 		}
 		var bad *InvalidError
 		if err := b.g.Events(context.Background(), "7", func(Event) error { return nil }); !errors.As(err, &bad) {
+			t.Errorf("an id that is none: %v", err)
+		}
+	})
+}
+
+// What is past ends at the newest event that there was when it was asked for, over more than one page and though more come.
+func TestPastEvents(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		emit := func(n int) {
+			err := b.kv.Update(context.Background(), func(tx store.Txn) error {
+				for range n {
+					if err := b.g.Emit(tx, time.Now(), Event{Type: "challenge.verified"}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		count := func(after string, f func(Event)) int {
+			n := 0
+			if err := b.g.PastEvents(context.Background(), after, func(e Event) error { n++; f(e); return nil }); err != nil {
+				t.Error(err)
+			}
+			return n
+		}
+		before := count("", func(Event) {})
+		emit(2*eventPage + 7)
+		var ids []string
+		if got := count("", func(e Event) { emit(1); ids = append(ids, e.ID) }); got != before+2*eventPage+7 {
+			t.Errorf("%d events of %d", got, before+2*eventPage+7)
+		}
+		last, err := b.g.LastEvent(context.Background())
+		if err != nil || last <= ids[len(ids)-1] {
+			t.Errorf("last event %q, %v", last, err)
+		}
+		if got := count(last, func(Event) {}); got != 0 {
+			t.Errorf("%d events after the last", got)
+		}
+		var bad *InvalidError
+		if err := b.g.PastEvents(context.Background(), "7", nil); !errors.As(err, &bad) {
 			t.Errorf("an id that is none: %v", err)
 		}
 	})

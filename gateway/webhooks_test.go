@@ -283,7 +283,7 @@ func TestWebhookRottenRecords(t *testing.T) {
 		var ids []string
 		for _, account := range []string{"a", "b", "c", "d"} {
 			b.emit(account, "account.x")
-			id, err := b.g.lastEvent(context.Background())
+			id, err := b.g.LastEvent(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -189,7 +189,7 @@ func (c *supportCmd) ask(ctx context.Context, daemon *client.Client) (files []su
 		return files, err
 	}
 	var events []wire.Event
-	err = pastEvents(ctx, daemon, eventAt(time.Now().Add(-c.Since)), func(e wire.Event) error {
+	err = daemon.PastEvents(ctx, eventAt(time.Now().Add(-c.Since)), func(e wire.Event) error {
 		events = append(events, e)
 		if len(events) > 2*eventsMost {
 			events = append(events[:0], events[eventsMost:]...)

@@ -2,7 +2,6 @@ package operate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -53,7 +52,7 @@ func (c *eventsCmd) Run(ctx context.Context, con *Console) error {
 	if c.Follow {
 		return daemon.Events(ctx, after, show)
 	}
-	return pastEvents(ctx, daemon, after, show)
+	return daemon.PastEvents(ctx, after, show)
 }
 
 // eventAt is the id of an event that happened at t at the earliest: ids begin with their time.
@@ -63,33 +62,6 @@ func eventAt(t time.Time) string {
 		u = ulid.ULID{}
 	}
 	return "evt_" + strings.ToLower(u.String())
-}
-
-// eventsQuiet is how long the stream may be silent before what happened so far counts as read: the daemon writes what it
-// has without a pause.
-const eventsQuiet = 500 * time.Millisecond
-
-// errUpToDate ends the reading of past events.
-var errUpToDate = errors.New("up to date")
-
-// pastEvents calls f for the events behind after that have happened by now.
-func pastEvents(ctx context.Context, daemon *client.Client, after string, f func(wire.Event) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	now := time.Now()
-	quiet := time.AfterFunc(eventsQuiet, cancel)
-	defer quiet.Stop()
-	err := daemon.Events(ctx, after, func(e wire.Event) error {
-		quiet.Reset(eventsQuiet)
-		if e.At.After(now) {
-			return errUpToDate
-		}
-		return f(e)
-	})
-	if errors.Is(err, errUpToDate) {
-		return nil
-	}
-	return err
 }
 
 // eventLine is an event for people: when, what, and its facts in order.
@@ -127,32 +99,45 @@ func (c *inboxCmd) Run(ctx context.Context, con *Console) error {
 	if err != nil {
 		return err
 	}
+	if c.Follow {
+		return c.follow(ctx, con, daemon)
+	}
 	got, err := daemon.Inbox(ctx, client.Page{Limit: c.Limit})
 	if err != nil {
 		return fmt.Errorf("read the inbox: %w", err)
 	}
-	if !c.Follow {
-		return c.print(con.out, got, func(w io.Writer) {
-			row(w, "RECEIVED", "MODEM", "FROM", "TEXT")
-			for _, m := range got.Messages {
-				row(w, clock(m.ReceivedAt), m.Modem, m.From, oneLine(m.Text))
-			}
-		})
-	}
-	last, err := c.newer(con, got.Messages, "")
-	if err != nil {
-		return err
-	}
-	return daemon.Events(ctx, "", func(e wire.Event) error {
-		if e.Type != "inbox.received" {
-			return nil
+	return c.print(con.out, got, func(w io.Writer) {
+		row(w, "RECEIVED", "MODEM", "FROM", "TEXT")
+		for _, m := range got.Messages {
+			row(w, clock(m.ReceivedAt), m.Modem, m.From, oneLine(m.Text))
 		}
-		got, err := daemon.Inbox(ctx, client.Page{Limit: pageMost})
+	})
+}
+
+// follow prints what is there, then what comes. The stream is opened first, so that nothing falls in between.
+func (c *inboxCmd) follow(ctx context.Context, con *Console, daemon *client.Client) error {
+	stream, err := daemon.OpenEvents(ctx, "")
+	if err != nil {
+		return fmt.Errorf("follow the inbox: %w", err)
+	}
+	defer stream.Close()
+	last := ""
+	show := func(limit int) error {
+		got, err := daemon.Inbox(ctx, client.Page{Limit: limit})
 		if err != nil {
 			return fmt.Errorf("read the inbox: %w", err)
 		}
 		last, err = c.newer(con, got.Messages, last)
 		return err
+	}
+	if err := show(c.Limit); err != nil {
+		return err
+	}
+	return stream.Follow(ctx, func(e wire.Event) error {
+		if e.Type != "inbox.received" {
+			return nil
+		}
+		return show(pageMost)
 	})
 }
 

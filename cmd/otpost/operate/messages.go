@@ -45,33 +45,50 @@ func (c *messagesListCmd) Run(ctx context.Context, con *Console) error {
 	if err != nil {
 		return err
 	}
+	if c.Follow {
+		return c.follow(ctx, con, daemon)
+	}
 	all, err := listMessages(ctx, daemon, c.Status, c.Limit)
 	if err != nil {
 		return fmt.Errorf("list the messages: %w", err)
 	}
-	if !c.Follow {
-		return c.print(con.out, wire.Messages{Messages: all}, func(w io.Writer) {
-			row(w, "ID", "TO", "KIND", "STATUS", "MODEM", "PARTS", "CREATED", "ERROR")
-			for _, m := range all {
-				row(w, messageCells(m)...)
-			}
-		})
+	return c.print(con.out, wire.Messages{Messages: all}, func(w io.Writer) {
+		row(w, "ID", "TO", "KIND", "STATUS", "MODEM", "PARTS", "CREATED", "ERROR")
+		for _, m := range all {
+			row(w, messageCells(m)...)
+		}
+	})
+}
+
+// follow prints the list, the oldest first, then every change. The stream is opened first, so that no change falls in
+// between; one that the list shows already is not printed again.
+func (c *messagesListCmd) follow(ctx context.Context, con *Console, daemon *client.Client) error {
+	stream, err := daemon.OpenEvents(ctx, "")
+	if err != nil {
+		return fmt.Errorf("follow the messages: %w", err)
 	}
-	slices.Reverse(all)
-	for _, m := range all {
+	defer stream.Close()
+	all, err := listMessages(ctx, daemon, c.Status, c.Limit)
+	if err != nil {
+		return fmt.Errorf("list the messages: %w", err)
+	}
+	listed := map[string]string{}
+	for _, m := range slices.Backward(all) {
 		if err := c.line(con, m); err != nil {
 			return err
 		}
+		listed[m.ID] = m.Status
 	}
-	return daemon.Events(ctx, "", func(e wire.Event) error {
+	return stream.Follow(ctx, func(e wire.Event) error {
 		id, ok := e.Data["message_id"].(string)
 		if !ok || !strings.HasPrefix(e.Type, "message.") {
 			return nil
 		}
 		m, err := daemon.Message(ctx, id)
-		if err != nil || c.Status != "" && m.Status != c.Status {
+		if err != nil || c.Status != "" && m.Status != c.Status || listed[id] == m.Status {
 			return ignoreGone(err)
 		}
+		delete(listed, id)
 		return c.line(con, *m)
 	})
 }
