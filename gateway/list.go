@@ -17,13 +17,25 @@ const (
 
 // Filter chooses messages; newest first.
 type Filter struct {
-	Status Status // empty: any
-	Limit  int    // 0: 50
-	Cursor string // from the page before
+	Status    Status // empty: any
+	Modem     string // that had it last; empty: any
+	Recipient string // as RecipientName names it; empty: any
+	Limit     int    // 0: 50
+	Cursor    string // from the page before
+}
+
+// RecipientName names a phone for a filter, so that its number need not be written into addresses and histories.
+func (g *Gateway) RecipientName(to string) string {
+	return "rcp_" + g.cfg.Secrets.Pseudonym("recipient-filter", to)
+}
+
+// fits says whether the filter chooses m, its status aside.
+func (f Filter) fits(g *Gateway, m *Message) bool {
+	return (f.Modem == "" || m.modem() == f.Modem) && (f.Recipient == "" || g.RecipientName(m.To) == f.Recipient)
 }
 
 // Messages returns a page and the cursor of the next (empty: none). A page may be short or even empty and still have a
-// next one, when few messages have the status.
+// next one, when few messages are chosen.
 func (g *Gateway) Messages(ctx context.Context, f Filter) ([]Message, string, error) {
 	var page []Message
 	next := ""
@@ -41,7 +53,7 @@ func (g *Gateway) Messages(ctx context.Context, f Filter) ([]Message, string, er
 			if len(page) == pageSize(f.Limit) || seen == maxScan {
 				return false
 			}
-			if seen++; (f.Status == "" || m.Status == f.Status) && !g.outdated(&m, now) {
+			if seen++; (f.Status == "" || m.Status == f.Status) && !g.outdated(&m, now) && f.fits(g, &m) {
 				page = append(page, m)
 			}
 			next = m.ID
@@ -77,7 +89,7 @@ func (g *Gateway) liveMessages(tx store.Txn, f Filter, page *[]Message, next *st
 			return err
 		}
 		var m Message
-		if m, err = g.find(tx, id); err == nil {
+		if m, err = g.find(tx, id); err == nil && f.fits(g, &m) {
 			*page = append(*page, m)
 		}
 		err = ignoreNotFound(err)
