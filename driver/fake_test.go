@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type fake struct {
 	echo     bool                     // says back what it is told
 	expected []string                 // what a transcript wants to hear next, and answers itself
 	heard    chan string
+	lost     int // commands that it will not answer
 	opens    int
 	conn     net.Conn
 	serving  sync.WaitGroup
@@ -172,6 +174,10 @@ func (f *fake) command(line string) any {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[cmd]++
+	if f.lost > 0 {
+		f.lost--
+		return ""
+	}
 	if strings.HasPrefix(cmd, "+CMGS=") {
 		f.inEditor = f.prompt != "" && strings.Contains(f.prompt, ">")
 		return f.prompt
@@ -213,7 +219,27 @@ func (f *fake) submitted(pdu string) any {
 
 func (f *fake) set(cmd, answer string) { f.mu.Lock(); f.answers[cmd] = answer; f.mu.Unlock() }
 
-func (f *fake) count(cmd string) int { f.mu.Lock(); defer f.mu.Unlock(); return f.counts[cmd] }
+// count tells how often a command was given; with a * behind it, whatever else follows.
+func (f *fake) count(cmd string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	prefix, any := strings.CutSuffix(cmd, "*")
+	n := 0
+	for given, times := range f.counts {
+		if given == cmd || any && strings.HasPrefix(given, prefix) {
+			n += times
+		}
+	}
+	return n
+}
+
+// lose leaves the next commands unanswered.
+func (f *fake) lose(n string) (err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost, err = strconv.Atoi(n)
+	return err
+}
 
 func (f *fake) sent() []string {
 	f.mu.Lock()

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -145,7 +146,16 @@ func (s *session) pollSIM(context.Context) error {
 }
 
 func (s *session) pollSignal(context.Context) error {
-	out, err := s.l.query("+CSQ")
+	cmd := "+CSQ"
+	if s.caps.readCSQ {
+		cmd = "+CSQ?"
+	}
+	out, err := s.l.query(cmd)
+	var cause *Cause
+	if errors.As(err, &cause) && !s.caps.readCSQ { // quirk Q50
+		s.caps.readCSQ = true
+		s.soon(task{"signal", s.pollSignal})
+	}
 	if err != nil || len(out) == 0 {
 		return err
 	}

@@ -24,6 +24,7 @@ const (
 type ladder struct {
 	m       *Modem
 	vain    int       // openings in a row that led nowhere
+	barren  int       // sessions in a row that ended because the modem would not send, and nothing was sent since
 	present time.Time // since when the port has been there
 	rest    map[string]*resting
 }
@@ -38,13 +39,22 @@ func newLadder(m *Modem) *ladder {
 	return &ladder{m: m, rest: map[string]*resting{"cfun": {}, "usb": {}, "hook": {}}}
 }
 
-// healthy starts the ladder afresh.
+// healthy starts the ladder afresh, but for a modem that answers whatever it is asked and sends nothing.
 func (l *ladder) healthy() {
 	l.vain = 0
+	if l.barren > 0 {
+		return
+	}
 	for _, r := range l.rest {
 		r.next = 0
 	}
 }
+
+// sent says that the network took a message.
+func (l *ladder) sent() { l.barren = 0 }
+
+// height is how far up to climb: a modem that opens and does not send is as bad as one that does not open.
+func (l *ladder) height() int { return max(l.vain, (l.barren-1)*cfunAfter) }
 
 // count notes a step.
 func (l *ladder) count(step string) {
@@ -80,8 +90,13 @@ func (l *ladder) recover(ctx context.Context, why error) {
 	}
 	l.count("reopen")
 	l.vain++
-	if state == StateRecovering && now.Sub(l.present) >= firmTime {
+	if errors.Is(why, errBarren) {
+		l.barren++
+	}
+	if firm := now.Sub(l.present) >= firmTime; firm && state == StateRecovering {
 		l.climb(ctx, now)
+	} else if firm && state == StateSIMMissing { // some notice a SIM only when they start (quirk Q52)
+		l.restart(ctx, now)
 	}
 	_ = pause(ctx, l.pauseNow()) // as above
 }
@@ -95,19 +110,26 @@ func (l *ladder) pauseNow() time.Duration {
 func (l *ladder) climb(ctx context.Context, now time.Time) {
 	cfg := l.m.cfg
 	switch {
-	case l.vain >= busAfter && cfg.USBReset && l.may("usb", now):
+	case l.height() >= busAfter && cfg.USBReset && l.may("usb", now):
 		l.count("usb")
 		if err := usbReset(ctx, cfg.Sysfs, l.m.Status().Device); err != nil {
 			l.m.log.Warn("usb reset", "error", err)
 		}
 		l.present = time.Time{}
-	case l.vain >= busAfter && len(cfg.ResetHook) > 0 && l.may("hook", now):
+	case l.height() >= busAfter && len(cfg.ResetHook) > 0 && l.may("hook", now):
 		l.count("hook")
 		if err := runHook(ctx, cfg.ResetHook, cfg.HookLimit, cfg.Name, l.m.Status()); err != nil {
 			l.m.log.Warn("reset hook", "error", err)
 		}
 		l.present = time.Time{}
-	case l.vain >= cfunAfter && l.may("cfun", now):
+	default:
+		l.restart(ctx, now)
+	}
+}
+
+// restart tells the modem to, if that is due.
+func (l *ladder) restart(ctx context.Context, now time.Time) {
+	if l.height() >= cfunAfter && l.may("cfun", now) {
 		l.count("cfun")
 		l.blindRestart(ctx)
 	}

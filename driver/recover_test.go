@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // A modem that falls silent climbs the ladder: opened again and again, told to restart, and each step counted.
@@ -40,6 +42,44 @@ func TestLadder(t *testing.T) {
 		fk.mu.Unlock()
 		until(t, time.Minute, "healthy", func() bool { return m.Status().State == StateReady })
 	})
+}
+
+// A modem that answers every question and sends nothing climbs the ladder too, for opening it again always goes well: told to
+// restart, then the operator's hook, at growing intervals, until a message is taken.
+func TestLadderOfBarrenModem(t *testing.T) {
+	for name, answer := range map[string]any{"refuses": "\r\n+CMS ERROR: 500\r\n", "hangs": ""} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(fk *fake, c *Config) {
+				fk.submit = func(int, string) any { return answer }
+				c.ResetHook = []string{"/nonexistent"}
+			}, func(t *testing.T, m *Modem, fk *fake, _ *recorder) {
+				for range 600 {
+					if r := m.Send(t.Context(), hello); r.Outcome == Accepted {
+						t.Fatalf("%+v", r)
+					}
+					time.Sleep(10 * time.Second)
+				}
+				s := m.Status()
+				if s.Resets["reopen"] < 3 || s.Resets["cfun"] < 2 || s.Resets["cfun"] > 60 || s.Resets["hook"] < 1 || fk.count("+CFUN=1,1") != int(s.Resets["cfun"]) {
+					t.Errorf("resets %v, told to restart %d times", s.Resets, fk.count("+CFUN=1,1"))
+				}
+				fk.mu.Lock()
+				fk.submit = func(int, string) any { return "\r\n+CMGS: 9\r\n\r\nOK\r\n" }
+				fk.mu.Unlock()
+				until(t, time.Minute, "it sends", func() bool { return m.Send(t.Context(), hello).Outcome == Accepted })
+				s = m.Status()
+				for i := range 60 {
+					if r := m.Send(t.Context(), hello); r.Outcome != Accepted {
+						t.Fatalf("message %d: %+v", i, r)
+					}
+					time.Sleep(10 * time.Second)
+				}
+				if diff := cmp.Diff(s.Resets, m.Status().Resets); diff != "" {
+					t.Errorf("resets of a modem that sends again: %s", diff)
+				}
+			})
+		})
+	}
 }
 
 // A port that vanishes is waited for, however long and often, and never reset.

@@ -3,11 +3,15 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // faultLimit is how many refusals of class modem in a row send the modem into recovery.
 const faultLimit = 3
+
+// errBarren ends a session whose modem answers and does not send.
+var errBarren = errors.New("the modem sends nothing and is started afresh")
 
 // send serves one request and answers it, whatever happens.
 func (s *session) send(r sendRequest) error {
@@ -67,6 +71,7 @@ func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result
 			return res, s.afterFault(one)
 		}
 		s.faults = 0
+		s.m.ladder.sent()
 		res.Taken++
 		if one.reference >= 0 {
 			res.References = append(res.References, uint8(one.reference))
@@ -107,10 +112,10 @@ func (s *session) afterFault(one submission) error {
 	case one.code == CodeCanceled: // the message's fault, if anybody's
 	case one.outcome == Unknown && one.code == CodeTimeout:
 		s.m.unsettled = true
-		return ErrSilent
+		return fmt.Errorf("%w: no result for %v", errBarren, s.m.cfg.LateWindow)
 	case one.class == ClassModem || one.class == ClassUnknown && one.outcome == Refused:
 		if s.faults++; s.faults >= faultLimit {
-			return ErrSilent
+			return fmt.Errorf("%w: %s, %d times in a row", errBarren, one.code, s.faults)
 		}
 		s.soon(task{"alive", s.alive})
 	default:

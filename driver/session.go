@@ -69,6 +69,7 @@ type capabilities struct {
 	linkOpen  bool // +CMMS=2 is in force
 	noListing bool // +CMGL hung once: read one by one
 	ussdHex   bool // plain USSD was refused
+	readCSQ   bool // +CSQ was refused: it is +CSQ?
 	iccid     string
 	imei      string
 	pinTaken  bool

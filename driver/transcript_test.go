@@ -20,6 +20,7 @@ import (
 //	answer CMD = text          what it answers to a command, with line ends around it; silence when empty
 //	raw CMD = bytes            the same, byte for byte
 //	now CMD = text             from here on it answers this
+//	lose n                     the next n commands are not answered
 //	send text                  the host hands a message over (to +447700900123)
 //	ussd code                  the host asks the network
 //	>> AT… | PDU | ESC         the modem hears this, and the transcript answers it, not the table
@@ -28,7 +29,7 @@ import (
 //	flood 100 text             the modem says text that many times, 50 a second, while the transcript goes on
 //	verdict outcome [class] code|reference…
 //	report ref status number | inbound number text | answered text
-//	state s | registration r | reports yes|no | asked CMD | never CMD | resets n
+//	state s | registration r | reports yes|no | signal dBm | asked CMD | never CMD | never CMD* | resets n
 //
 // It is replayed with the modem's bytes in one piece, and cut into pieces of 1, 3 and 7 bytes. At its end the modem must
 // be, or become, healthy.
@@ -57,6 +58,17 @@ func transcripts(t testing.TB) []transcript {
 // saying unescapes bytes: \r, \n, \x00 and the like.
 func saying(s string) (string, error) {
 	return strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+}
+
+// Every quirk of the reference that concerns the driver has a row that is named after it.
+func TestEveryQuirkHasATranscript(t *testing.T) {
+	all := transcripts(t)
+	for _, n := range []int{1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 21, 22, 23, 25, 26, 27, 28, 29, 31, 32, 33, 34, 35,
+		37, 38, 39, 40, 41, 42, 44, 45, 46, 48, 49, 50, 51, 52, 53, 55, 56} {
+		if name := fmt.Sprintf("Q%02d-", n); !slices.ContainsFunc(all, func(tr transcript) bool { return strings.HasPrefix(tr.name, name) }) {
+			t.Errorf("no transcript %s…", name)
+		}
+	}
 }
 
 func TestTranscripts(t *testing.T) {
@@ -114,6 +126,12 @@ func (r *replay) prepare(tr transcript, fk *fake, c *Config) error {
 			fk.answers[cmd] = text
 			if word == "raw" {
 				fk.answers[cmd] = "\x00" + text
+			}
+		case "lose":
+			if len(r.steps) > 0 {
+				r.steps = append(r.steps, [2]string{word, rest})
+			} else if err := fk.lose(rest); err != nil {
+				return err
 			}
 		case ">>":
 			r.expected = append(r.expected, rest)
@@ -200,9 +218,13 @@ func (r *replay) step(word, rest string) error {
 		r.fk.unplug()
 	case "flood":
 		return r.flood(rest)
+	case "lose":
+		return r.fk.lose(rest)
 	case "now":
 		cmd, text, _ := strings.Cut(rest, " = ")
+		text, err := saying(text)
 		r.fk.set(cmd, text)
+		return err
 	default:
 		return r.check(word, rest)
 	}
@@ -297,6 +319,9 @@ func (r *replay) check(word, rest string) error {
 		return nil
 	case "registration":
 		until(r.t, time.Minute, rest, func() bool { return r.m.Status().Registration == rest })
+		return nil
+	case "signal":
+		until(r.t, time.Minute, rest+" dBm", func() bool { return fmt.Sprint(r.m.Status().SignalDBm) == rest })
 		return nil
 	case "reports":
 		got = map[bool]string{true: "yes", false: "no"}[s.Reports]
