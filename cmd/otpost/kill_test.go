@@ -237,12 +237,11 @@ func (k *killRun) entry(id string) ledgerEntry {
 	return e
 }
 
-// settle waits until nothing is queued or being sent any more.
+// settle waits until nothing is queued or being sent any more: after many cycles that is a long queue, but it has to move.
 func (k *killRun) settle() {
 	k.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
 	for id := range k.accepted {
-		for {
+		for deadline := time.Now().Add(2 * time.Minute); ; {
 			e := k.entry(id)
 			if e.Status != "queued" && e.Status != "sending" {
 				break

@@ -54,6 +54,11 @@ func (l *transcript) String() string {
 
 // start runs a daemon on port 0; extra is YAML laid under the usual configuration.
 func start(t testing.TB, dir, extra string) *instance {
+	return startWith(t, dir, extra, slog.LevelDebug, nil)
+}
+
+// startWith logs from a level on, and runs beforeCommit before each synced commit.
+func startWith(t testing.TB, dir, extra string, level slog.Level, beforeCommit func()) *instance {
 	t.Helper()
 	cfg, err := config.Parse("test", fmt.Appendf(nil, `listen: 127.0.0.1:0
 socket: %s
@@ -66,9 +71,9 @@ log: {level: debug}
 		t.Fatal(err)
 	}
 	in := &instance{t: t, dir: dir, log: &transcript{}, heard: &transcript{}}
-	log := slog.New(slog.NewJSONHandler(in.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewJSONHandler(in.log, &slog.HandlerOptions{Level: level}))
 	ctx, cancel := context.WithCancel(context.Background())
-	in.daemon, err = New(ctx, Options{Config: cfg, Log: log, Version: "test"})
+	in.daemon, err = New(ctx, Options{Config: cfg, Log: log, Version: "test", BeforeCommit: beforeCommit})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
