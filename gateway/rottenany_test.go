@@ -10,48 +10,14 @@ import (
 
 	"otpost/driver"
 	"otpost/gateway/store"
+	"otpost/gateway/store/storetest"
 	"otpost/gateway/webhook"
 )
-
-// rotKV shows a record of the value "rot" as a store shows one that does not open, also to those who only want its key.
-type rotKV struct{ store.KV }
-
-func (k rotKV) Update(ctx context.Context, f func(store.Txn) error) error {
-	return k.KV.Update(ctx, func(tx store.Txn) error { return f(rotTxn{tx}) })
-}
-
-func (k rotKV) View(ctx context.Context, f func(store.Txn) error) error {
-	return k.KV.View(ctx, func(tx store.Txn) error { return f(rotTxn{tx}) })
-}
-
-type rotTxn struct{ store.Txn }
-
-var errRot = errors.New("rot")
-
-func (t rotTxn) Get(key string) ([]byte, error) {
-	v, err := t.Txn.Get(key)
-	if string(v) == "rot" {
-		return nil, &store.CorruptError{Key: key, Err: errRot}
-	}
-	return v, err
-}
-
-func (t rotTxn) Scan(r store.Range, f func(key string, value []byte) bool) error {
-	var bad error
-	err := t.Txn.Scan(r, func(key string, value []byte) bool {
-		if string(value) == "rot" {
-			bad = &store.CorruptError{Key: key, Err: errRot}
-			return false
-		}
-		return f(key, value)
-	})
-	return errors.Join(bad, err)
-}
 
 // rotting is a bench over a store whose records may rot.
 func rotting(t *testing.T, n int) *bench {
 	b := newBench(t, n)
-	b.kv = rotKV{b.kv}
+	b.kv = storetest.Rotting{KV: b.kv}
 	return b
 }
 

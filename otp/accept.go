@@ -80,6 +80,10 @@ func (w *work) endAll(accountID string) error {
 	}
 	for _, id := range ids {
 		c, found, err := load[challenge](w.tx, challengeKey(id))
+		if rotten(err) != "" {
+			w.leftOut(err, "the challenge never verifies")
+			continue
+		}
 		if err != nil {
 			return err
 		}

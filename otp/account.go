@@ -28,7 +28,7 @@ func (s *Service) accountIn(tx store.Txn, now time.Time, accountID string) (Acco
 	if !found {
 		return AccountView{}, refuse(NotFound, "there is no such account")
 	}
-	c, found, err := s.latest(tx, accountID, SMSEnable)
+	c, found, err := s.latestSound(tx, accountID, SMSEnable)
 	if err != nil || !found {
 		return s.accountView(a, nil), err
 	}
@@ -177,7 +177,7 @@ func (w *work) unlockJury(accountID string) (jury, error) {
 	numbers := []string{}
 	if a.SMS != nil {
 		numbers = append(numbers, a.SMS.Phone)
-	} else if c, found, err := w.latest(w.tx, accountID, SMSEnable); err != nil {
+	} else if c, found, err := w.latestSound(w.tx, accountID, SMSEnable); err != nil {
 		return nil, err
 	} else if found {
 		numbers = append(numbers, c.Phone)
@@ -195,7 +195,7 @@ func (w *work) unlockJury(accountID string) (jury, error) {
 // owned returns the ids of the account's challenges that are still in the store.
 func (w *work) owned(accountID string) (ids []string, err error) {
 	prefix := w.ownedPrefix(accountID)
-	err = w.tx.Scan(store.Range{Prefix: prefix}, func(key string, _ []byte) bool {
+	err = store.Keys(w.tx, store.Range{Prefix: prefix}, func(key string) bool {
 		ids = append(ids, key[len(prefix):])
 		return true
 	})
@@ -210,10 +210,10 @@ func (s *Service) Erase(ctx context.Context, now time.Time, by Caller, accountID
 	}
 	return s.do(ctx, now, by, "account.erase", accountID, func(w *work) error {
 		_, found, err := w.loadAccount()
-		if err != nil {
+		if err != nil && rotten(err) == "" { // one that does not open can still be erased
 			return err
 		}
-		if !found {
+		if !found && err == nil {
 			return refuse(NotFound, "there is no such account")
 		}
 		if err := w.endAll(accountID); err != nil {

@@ -59,7 +59,7 @@ func (e AuditEntry) sum() (string, error) {
 
 // audit appends the entry of w.
 func (w *work) audit(outcome string) error {
-	last, _, err := load[head](w.tx, auditHead)
+	last, err := w.auditEnd()
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ var (
 type bench struct {
 	t        *testing.T
 	kv       *store.Memory
+	over     store.KV // what the service sees of it, if it is not kv itself
 	ring     *keys.Ring
 	outbox   *fakeOutbox
 	policy   Policy
@@ -78,8 +79,12 @@ func newBench(t *testing.T, change ...func(*Policy)) *bench {
 func (b *bench) restart() {
 	b.t.Helper()
 	b.registry = prometheus.NewRegistry()
+	var kv store.KV = b.kv
+	if b.over != nil {
+		kv = b.over
+	}
 	s, err := New(Config{
-		KV: b.kv, Secrets: b.kv.Secrets(), Keys: b.ring, Outbox: b.outbox, Policy: b.policy, PIN: b.pin, Random: rand.Reader, Registry: b.registry,
+		KV: kv, Secrets: b.kv.Secrets(), Keys: b.ring, Outbox: b.outbox, Policy: b.policy, PIN: b.pin, Random: rand.Reader, Registry: b.registry,
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -18,7 +18,7 @@ func (s *Service) KeysInUse(ctx context.Context, now time.Time) (map[string]int,
 	used := map[string]int{}
 	err := s.cfg.KV.View(ctx, func(tx store.Txn) error {
 		clear(used)
-		return eachRecord(tx, challengeKey(""), func(c challenge) {
+		return eachRecord(s, tx, challengeKey(""), func(c challenge) {
 			if c.current(now) == Pending {
 				used[c.KeyID]++
 			}

@@ -127,7 +127,7 @@ func (w *work) destinations(c *challenge) ([]*destinationTraffic, error) {
 		{key: pumpingPrefix + "prefix/" + w.pseudonym("pumping", c.Prefix), limit: "pumping-prefix", floor: p.PrefixFloor, traffic: traffic{Name: c.Prefix}},
 	}
 	for _, d := range all {
-		t, found, err := load[traffic](w.tx, d.key)
+		t, found, err := loadCount[traffic](w.Service, w.tx, d.key)
 		if err != nil {
 			return nil, err
 		}

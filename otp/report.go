@@ -74,7 +74,7 @@ type LimitsReport struct {
 
 func (w *work) report(limit string, f func(*ReportLine)) error {
 	name := w.now.UTC().Format(time.DateOnly)
-	d, _, err := load[ReportDay](w.tx, reportPrefix+name)
+	d, _, err := loadCount[ReportDay](w.Service, w.tx, reportPrefix+name)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Service) LimitsReport(ctx context.Context, now time.Time, days int) (Li
 	oldest := now.UTC().AddDate(0, 0, 1-min(max(days, 1), reportDays)).Format(time.DateOnly)
 	err := s.cfg.KV.View(ctx, func(tx store.Txn) (err error) {
 		r.Days, r.Destinations = nil, nil
-		err = eachRecord(tx, reportPrefix, func(d ReportDay) {
+		err = eachRecord(s, tx, reportPrefix, func(d ReportDay) {
 			if d.Day >= oldest {
 				r.Days = append(r.Days, d)
 			}
@@ -101,7 +101,7 @@ func (s *Service) LimitsReport(ctx context.Context, now time.Time, days int) (Li
 		if err != nil {
 			return err
 		}
-		return eachRecord(tx, pumpingPrefix, func(t traffic) {
+		return eachRecord(s, tx, pumpingPrefix, func(t traffic) {
 			r.Destinations = append(r.Destinations, t.state(s.policy.Pumping, now))
 		})
 	})
@@ -135,10 +135,10 @@ func (t traffic) state(p PumpingPolicy, now time.Time) PumpingState {
 	return state
 }
 
-// eachRecord calls f for every record under prefix.
-func eachRecord[T any](tx store.Txn, prefix string, f func(T)) error {
+// eachRecord calls f for every record under prefix that opens.
+func eachRecord[T any](s *Service, tx store.Txn, prefix string, f func(T)) error {
 	var keys []string
-	err := tx.Scan(store.Range{Prefix: prefix}, func(key string, _ []byte) bool {
+	err := store.Keys(tx, store.Range{Prefix: prefix}, func(key string) bool {
 		keys = append(keys, key)
 		return true
 	})
@@ -147,6 +147,10 @@ func eachRecord[T any](tx store.Txn, prefix string, f func(T)) error {
 	}
 	for _, key := range keys {
 		v, err := store.Load[T](tx, key)
+		if rotten(err) == key {
+			s.leftOut(err, "it is left out")
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -196,7 +196,7 @@ func (w *work) firstSend(c *challenge) (LimitState, error) {
 	if err != nil {
 		return state, err
 	}
-	old, found, err := w.latest(w.tx, c.Account, c.Purpose)
+	old, found, err := w.latestSound(w.tx, c.Account, c.Purpose)
 	if err != nil {
 		return state, err
 	}

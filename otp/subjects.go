@@ -26,6 +26,11 @@ const (
 func (w *work) loadSubject(kind, id, actor string) (*subject, error) {
 	s := &subject{kind: kind, key: "otp/failures/" + kind + "/" + w.pseudonym("fail-"+kind, id), actor: actor}
 	f, _, err := load[failures](w.tx, s.key)
+	if rotten(err) == s.key {
+		w.leftOut(err, "it blocks for the longest time, or until an operator unlocks the account")
+		s.f, s.moved = unreadable(w.policy.Failures, w.now), true
+		return s, nil
+	}
 	s.f = f
 	s.moved = s.f.settle(w.now)
 	return s, err

@@ -42,7 +42,7 @@ func (w *work) takeLimits(c *challenge) (LimitState, error) {
 		if l.quota == 0 {
 			continue
 		}
-		stored, _, err := load[window](w.tx, l.recordKey())
+		stored, err := w.loadWindow(l)
 		if err != nil {
 			return LimitState{}, err
 		}

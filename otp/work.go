@@ -137,6 +137,10 @@ func (w *work) recall(c *challenge) error {
 		return nil
 	}
 	err := w.cfg.Outbox.Cancel(w.tx, w.now, c.Message)
+	if rotten(err) != "" {
+		w.leftOut(err, "the message is left to the queue")
+		return nil
+	}
 	if errors.Is(err, gateway.ErrTooLate) || errors.Is(err, gateway.ErrNotFound) {
 		return nil // it is with a modem, or gone: Render sees to the first
 	}
