@@ -128,6 +128,7 @@ func (s *Server) routes() {
 	s.accountCalls()
 	s.challengeCalls()
 	s.messageCalls()
+	s.overviewCall()
 	s.modemCalls()
 	s.eventCalls()
 	s.webhookCalls()

@@ -33,6 +33,8 @@ var matrix = map[string]string{
 	"GET /v1/messages":                               "messages ops",
 	"GET /v1/messages/{id}":                          "messages ops",
 	"DELETE /v1/messages/{id}":                       "messages",
+	"POST /v1/recipients":                            "messages ops",
+	"GET /v1/overview":                               "ops",
 	"GET /v1/inbox":                                  "messages",
 	"GET /v1/modems":                                 "ops",
 	"GET /v1/modems/{name}":                          "ops",

@@ -25,7 +25,7 @@ func exampleChallenge(purpose string) wire.Challenge {
 }
 
 func exampleMessage() wire.Message {
-	return wire.Message{ID: "msg_01k9w3b5x8t2q4r6s7v9y0z1a2", To: "+44********23", Kind: "text", Status: "queued",
+	return wire.Message{ID: "msg_01k9w3b5x8t2q4r6s7v9y0z1a2", To: "+44********23", Kind: "text", Lane: "text", Status: "queued",
 		CreatedAt: exampleTime(0), NotAfter: exampleTime(time.Hour)}
 }
 

@@ -36,8 +36,12 @@ func (s *Server) messageCalls() {
 		codes:   []string{"country-not-allowed", "number-not-allowed", "invalid-phone", "rate-limited", "no-capacity", "no-modem", "storage-low"},
 		example: map[string]any{"to": "+447700900123", "text": "Your parcel is at the desk."}, answer: exampleMessage()}, s.sendMessage)
 	register(s, call{id: "list-messages", method: http.MethodGet, path: "/v1/messages", tag: "messages", may: append(may, ScopeOps),
-		summary: "List messages", about: "Newest first; texts and full numbers are not shown.",
+		summary: "List messages", about: "Newest first; texts and full numbers are not shown. A page may be short, or empty, and still have a next one, when few messages are chosen.",
 		answer: wire.Messages{Messages: []wire.Message{exampleMessage()}}}, s.listMessages)
+	register(s, call{id: "name-recipient", method: http.MethodPost, path: "/v1/recipients", tag: "messages", may: append(may, ScopeOps),
+		summary: "Name a phone for a filter", about: "So that no number is written into an address: list its messages by the name.",
+		codes: []string{"invalid-phone", "country-not-allowed", "number-not-allowed"}, example: map[string]any{"to": "+447700900123"},
+		answer: wire.NamedRecipient{Recipient: "rcp_p7xk2m9qv4c3ws8d", To: "+44********23"}}, s.nameRecipient)
 	register(s, call{id: "get-message", method: http.MethodGet, path: "/v1/messages/{id}", tag: "messages", may: append(may, ScopeOps),
 		summary: "Look at a message", codes: []string{"not-found"}, answer: exampleMessage()}, s.getMessage)
 	register(s, call{id: "cancel-message", method: http.MethodDelete, path: "/v1/messages/{id}", tag: "messages", may: may, status: http.StatusNoContent,
@@ -108,9 +112,12 @@ func (s *Server) draft(now time.Time, b wire.SendMessage) (gateway.Draft, error)
 
 func (s *Server) listMessages(ctx context.Context, in *struct {
 	Page
-	Status string `query:"status" enum:"queued,sending,sent,delivered,undelivered,failed,expired,canceled,uncertain" doc:"Only these."`
+	Status    string `query:"status" enum:"queued,sending,sent,delivered,undelivered,failed,expired,canceled,uncertain" doc:"Only these."`
+	Modem     string `query:"modem" maxLength:"64" pattern:"^[A-Za-z0-9._-]{0,64}$" patternDescription:"a modem's name" doc:"Only those that this modem had last." example:"sim800"`
+	Recipient string `query:"recipient" maxLength:"64" pattern:"^(rcp_[A-Za-z0-9_-]{1,60})?$" patternDescription:"a name from POST /v1/recipients" doc:"Only those to this phone, by the name that POST /v1/recipients gave."`
 }) (*answer[wire.Messages], error) {
-	ms, next, err := s.cfg.Gateway.Messages(ctx, gateway.Filter{Status: gateway.Status(in.Status), Limit: in.Limit, Cursor: in.Cursor})
+	ms, next, err := s.cfg.Gateway.Messages(ctx, gateway.Filter{Status: gateway.Status(in.Status), Modem: in.Modem, Recipient: in.Recipient,
+		Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +126,14 @@ func (s *Server) listMessages(ctx context.Context, in *struct {
 		out.Messages[i] = messageOf(m)
 	}
 	return &answer[wire.Messages]{out}, nil
+}
+
+func (s *Server) nameRecipient(_ context.Context, in *struct{ Body wire.Recipient }) (*answer[wire.NamedRecipient], error) {
+	to, _, err := s.cfg.Rules.CheckPhone(string(in.Body.To))
+	if err != nil {
+		return nil, err
+	}
+	return &answer[wire.NamedRecipient]{wire.NamedRecipient{Recipient: s.cfg.Gateway.RecipientName(to), To: maskPhone(to)}}, nil
 }
 
 func (s *Server) getMessage(ctx context.Context, in *MessagePath) (*answer[wire.Message], error) {
@@ -167,8 +182,9 @@ func (s *Server) listInbox(ctx context.Context, in *Page) (*answer[wire.Inbox], 
 
 // messageOf is a message as callers may see it: no text, and a number with its middle hidden.
 func messageOf(m gateway.Message) wire.Message {
-	out := wire.Message{ID: m.ID, To: maskPhone(m.To), Kind: string(m.Kind), Status: string(m.Status), Parts: m.Parts, Attempts: len(m.Attempts),
-		Error: m.Error, CreatedAt: m.CreatedAt.UTC(), SentAt: m.SentAt.UTC(), DeliveredAt: m.DeliveredAt.UTC(), NotAfter: m.NotAfter.UTC()}
+	out := wire.Message{ID: m.ID, To: maskPhone(m.To), Kind: string(m.Kind), Lane: m.Lane.String(), Purpose: m.Purpose, Country: m.Country,
+		Status: string(m.Status), Parts: m.Parts, Attempts: len(m.Attempts), Error: m.Error, Verified: m.Verified, CreatedAt: m.CreatedAt.UTC(),
+		SentAt: m.SentAt.UTC(), DeliveredAt: m.DeliveredAt.UTC(), FinalAt: m.FinalAt.UTC(), NotAfter: m.NotAfter.UTC()}
 	if n := len(m.Attempts); n > 0 {
 		out.Modem = m.Attempts[n-1].Modem
 	}

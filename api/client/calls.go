@@ -129,11 +129,35 @@ func (p Page) query() url.Values {
 
 // Messages lists messages of a status ("" for all), newest first.
 func (c *Client) Messages(ctx context.Context, status string, p Page) (*wire.Messages, error) {
+	return c.FindMessages(ctx, MessageFilter{Status: status}, p)
+}
+
+// MessageFilter chooses messages; what is empty chooses all.
+type MessageFilter struct {
+	Status    string
+	Modem     string // that had it last
+	Recipient string // as NameRecipient names it
+}
+
+// FindMessages lists messages, newest first.
+func (c *Client) FindMessages(ctx context.Context, f MessageFilter, p Page) (*wire.Messages, error) {
 	q := p.query()
-	if status != "" {
-		q.Set("status", status)
+	for name, value := range map[string]string{"status": f.Status, "modem": f.Modem, "recipient": f.Recipient} {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
 	return call[wire.Messages](ctx, c, http.MethodGet, path("messages"), q, nil)
+}
+
+// NameRecipient names a phone for a MessageFilter.
+func (c *Client) NameRecipient(ctx context.Context, to string) (*wire.NamedRecipient, error) {
+	return call[wire.NamedRecipient](ctx, c, http.MethodPost, path("recipients"), nil, wire.Recipient{To: wire.Secret(to)})
+}
+
+// Overview tells how codes fare now.
+func (c *Client) Overview(ctx context.Context) (*wire.Overview, error) {
+	return call[wire.Overview](ctx, c, http.MethodGet, path("overview"), nil, nil)
 }
 
 // CancelMessage ends a queued message.

@@ -22,14 +22,19 @@ type Message struct {
 	ID          string    `json:"id" doc:"The message's id." example:"msg_01k9w3b5x8t2q4r6s7v9y0z1a2"`
 	To          string    `json:"to" doc:"The recipient, masked." example:"+44********23"`
 	Kind        string    `json:"kind" enum:"code,text" doc:"The code of a challenge, or a plain text." example:"text"`
+	Lane        string    `json:"lane" enum:"withdrawal,login,enrol,text" doc:"The lane that it waits in: withdrawals and operations, logins, turning on and off, plain texts." example:"text"`
+	Purpose     string    `json:"purpose,omitempty" doc:"What a code is for." example:"login"`
+	Country     string    `json:"country,omitempty" doc:"The recipient's country, where it is known." example:"GB"`
 	Status      string    `json:"status" enum:"queued,sending,sent,delivered,undelivered,failed,expired,canceled,uncertain" doc:"Where it stands. Uncertain: it may have gone out." example:"queued"`
 	Modem       string    `json:"modem,omitempty" doc:"The modem that had it last." example:"sim800"`
 	Parts       int       `json:"parts,omitempty" doc:"How many SMS it takes; known once it was handed over." example:"1"`
 	Attempts    int       `json:"attempts" doc:"How often it was handed to a modem." example:"0"`
 	Error       string    `json:"error,omitempty" doc:"Why it ended, as a stable code." example:"cms-38"`
+	Verified    bool      `json:"verified,omitempty" doc:"Whether its code came back." example:"false"`
 	CreatedAt   time.Time `json:"created_at" doc:"When it was accepted."`
 	SentAt      time.Time `json:"sent_at,omitzero" doc:"When the network took it."`
 	DeliveredAt time.Time `json:"delivered_at,omitzero" doc:"When the phone confirmed it."`
+	FinalAt     time.Time `json:"final_at,omitzero" doc:"When it came to its end."`
 	NotAfter    time.Time `json:"not_after" doc:"Nothing is transmitted after this."`
 	History     []Attempt `json:"history,omitempty" doc:"Each hand-over to a modem, oldest first; only when one message is asked for."`
 }
@@ -38,6 +43,17 @@ type Message struct {
 type Messages struct {
 	Messages []Message `json:"messages" nullable:"false" doc:"The page."`
 	Next     string    `json:"next,omitempty" doc:"Cursor of the next page; absent on the last." example:"msg_01k9w3b5x8t2q4r6s7v9y0z1a2"`
+}
+
+// Recipient is the body of POST /v1/recipients.
+type Recipient struct {
+	To Secret `json:"to" minLength:"1" maxLength:"64" doc:"The phone, E.164 (or national digits when a default region is configured)." example:"+447700900123"`
+}
+
+// NamedRecipient is a phone's name for filters.
+type NamedRecipient struct {
+	Recipient string `json:"recipient" doc:"The name to list by; it does not tell the number." example:"rcp_p7xk2m9qv4c3ws8d"`
+	To        string `json:"to" doc:"The phone, masked." example:"+44********23"`
 }
 
 // InboxMessage is one inbound text. It is for people who may read what was sent to the modems' own numbers.
