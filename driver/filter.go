@@ -8,15 +8,12 @@ import (
 	"time"
 )
 
-// maxLine caps a line; what is longer is thrown away to its end (libraries.md B 12).
-const maxLine = 4096
-
 const (
 	escape = 0x1b
 	ctrlZ  = 0x1a
 )
 
-// filter sits between the port and `at` and cleans the byte stream: lines split at CR and LF, bounded; echo dropped; result
+// filter sits between the port and `at` and cleans the byte stream: cut into lines (scanner); echo dropped; result
 // codes that nobody asked for taken out and queued in order; odd finals normalised; one prompt, and only when one is
 // awaited; a final that belongs to an older command never passed on as the answer to a newer one.
 //
@@ -43,9 +40,7 @@ type filter struct {
 	header    string // +CDS, +CMT or +CBM that waits for its PDU
 	skipped   int    // lines between that header and its PDU
 	quoted    string // +CUSD whose text goes on in the next line
-	buf       []byte
-	overlong  bool
-	spaces    bool // behind a prompt
+	lines     scanner
 	noise     int
 
 	// Owned by the reader.
@@ -94,7 +89,13 @@ func (f *filter) feed(p []byte) {
 		f.lastByte = time.Now()
 	}
 	for _, c := range p {
-		f.octet(c)
+		switch text, asked := f.lines.octet(c, f.asks); {
+		case asked:
+			f.prompt()
+		case text != "":
+			f.tap(FromModem, text)
+			f.line(text)
+		}
 	}
 }
 
@@ -106,47 +107,14 @@ func (f *filter) fail(err error) {
 	f.breakOff(f.ex, CodeHangup)
 }
 
-// octet takes one byte of the modem's. Line ends are CR, LF, and the echo of Ctrl-Z; other control bytes are line noise.
-func (f *filter) octet(c byte) {
-	switch {
-	case c == '\r' || c == '\n' || c == ctrlZ:
-		f.endLine()
-	case c == '>' && f.atPrompt():
-		f.prompt()
-	case c == ' ' && f.spaces:
-	case c < ' ' || c == 0x7f:
-	case f.overlong:
-	case len(f.buf) == maxLine:
-		f.buf, f.overlong = f.buf[:0], true
-		f.noise++
-	default:
-		f.spaces = false
-		f.buf = append(f.buf, c)
-	}
-}
-
-func (f *filter) endLine() {
-	text := strings.TrimSpace(string(f.buf))
-	f.buf, f.overlong, f.spaces = f.buf[:0], false, false
-	if text != "" {
-		f.tap(FromModem, text)
-		f.line(text)
-	}
-}
-
-// atPrompt says whether a '>' now is a prompt: at the start of a line, or right behind the command's echo.
-func (f *filter) atPrompt() bool {
-	if f.overlong || f.quoted != "" {
-		return false
-	}
-	text := strings.TrimSpace(string(f.buf))
-	return text == "" || f.ex != nil && f.ex.sms && text == "AT"+f.ex.cmd
+// asks says whether a '>' behind so much of a line is a prompt: at the start, or right behind the command's echo.
+func (f *filter) asks(before string) bool {
+	return f.quoted == "" && (before == "" || f.ex != nil && f.ex.sms && before == "AT"+f.ex.cmd)
 }
 
 // prompt passes the one prompt that is awaited on to at. Any other is reported: the modem sits in its editor and every
 // command that follows would become part of a message.
 func (f *filter) prompt() {
-	f.buf, f.spaces = f.buf[:0], true
 	switch {
 	case f.ex != nil && f.ex.sms && !f.ex.prompted:
 		f.ex.prompted = true
