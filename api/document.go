@@ -16,7 +16,7 @@ const apiAbout = `Otpost sends SMS one-time codes over modems of your own and ch
 
 Errors are application/problem+json (RFC 9457) with a stable ` + "`code`" + `; ` + "`type`" + ` opens a page about it.
 Phones in answers are masked; codes, PINs and keys are never in an answer. Times are RFC 3339 in UTC.
-A POST takes ` + "`Idempotency-Key`" + ` (IETF draft-ietf-httpapi-idempotency-key-header): the same key with the same request
+A POST that sends or changes takes ` + "`Idempotency-Key`" + ` (IETF draft-ietf-httpapi-idempotency-key-header): the same key with the same request
 gets the same answer for 24 hours.`
 
 func tags() []*huma.Tag {

@@ -3,8 +3,11 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +28,10 @@ import (
 // A request first claims its key durably, then is done, then its answer is kept durably, and only then is it answered. A
 // request that was refused before it did anything (bad form, limits, no capacity) gives its claim back. A claim that a
 // killed daemon left is not taken over, since what the request did is not known: nothing is ever done twice.
+//
+// A kept answer may hold a secret: a new key's token, a challenge's client secret. So it is sealed to the very name that
+// was given, of which the store has only a keyed hash: beside the key file and the store it takes the caller's
+// Idempotency-Key to read it.
 const (
 	idempotencyHeader = "Idempotency-Key"
 	keptFor           = 24 * time.Hour
@@ -33,13 +40,57 @@ const (
 
 // keptAnswer is the record of one Idempotency-Key. It holds answers only, never requests: a keyed hash stands for those.
 type keptAnswer struct {
-	Print   []byte            `json:"print"`            // keyed hash of the request
-	Boot    string            `json:"boot"`             // which run of the daemon claimed it
-	At      time.Time         `json:"at"`               // when
-	Status  int               `json:"status,omitempty"` // 0: not answered yet
-	Header  map[string]string `json:"header,omitempty"`
-	Body    []byte            `json:"body,omitempty"`
-	Request string            `json:"request"` // id of the first request
+	Print   []byte    `json:"print"`            // keyed hash of the request
+	Boot    string    `json:"boot"`             // which run of the daemon claimed it
+	At      time.Time `json:"at"`               // when
+	Status  int       `json:"status,omitempty"` // 0: not answered yet
+	Answer  []byte    `json:"answer,omitempty"` // a sealedAnswer, by claimName.seal
+	Request string    `json:"request"`          // id of the first request
+}
+
+// sealedAnswer is what is kept of an answer beside its status.
+type sealedAnswer struct {
+	Header map[string]string `json:"header"`
+	Body   []byte            `json:"body"`
+}
+
+// claimName is an Idempotency-Key of one caller.
+type claimName struct {
+	record string
+	aead   cipher.AEAD
+}
+
+func (s *Server) claimName(caller, name string) (claimName, error) {
+	full := caller + "\x00" + name
+	mac := hmac.New(sha256.New, s.cfg.Secrets.Key("api/idempotency-answer"))
+	mac.Write([]byte(full))
+	block, err := aes.NewCipher(mac.Sum(nil))
+	if err != nil {
+		return claimName{}, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	return claimName{record: "api/idem/" + s.cfg.Secrets.Pseudonym("api/idempotency", full), aead: aead}, err
+}
+
+func (c claimName) seal(a *heldAnswer) ([]byte, error) {
+	kept := sealedAnswer{Header: map[string]string{}, Body: a.body.Bytes()}
+	for name, values := range a.header {
+		kept.Header[name] = values[0]
+	}
+	b, err := json.Marshal(kept)
+	return c.aead.Seal(nil, nil, b, nil), err
+}
+
+func (c claimName) open(k *keptAnswer) (*heldAnswer, error) {
+	b, err := c.aead.Open(nil, nil, k.Answer, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open the answer kept for %s: %w", c.record, err)
+	}
+	var kept sealedAnswer
+	if err := json.Unmarshal(b, &kept); err != nil {
+		return nil, fmt.Errorf("read the answer kept for %s: %w", c.record, err)
+	}
+	return &heldAnswer{header: headerOf(kept.Header), status: k.Status, body: *bytes.NewBuffer(kept.Body)}, nil
 }
 
 // idempotent is the middleware. It runs after admission and after the body was read.
@@ -56,15 +107,19 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	info := infoOf(r.Context())
-	record := "api/idem/" + s.cfg.Secrets.Pseudonym("api/idempotency", info.who.id+"\x00"+name)
+	claim, err := s.claimName(info.who.id, name)
+	if err != nil {
+		writeProblem(w, r, s.problemOf(r.Context(), err))
+		return
+	}
 	mine := keptAnswer{Print: s.fingerprint(r, info.body), Boot: s.boot, At: s.now().UTC(), Request: info.id}
-	kept, err := s.claim(r.Context(), record, mine)
+	kept, err := s.claim(r.Context(), claim.record, mine)
 	if err != nil {
 		writeProblem(w, r, s.problemOf(r.Context(), err))
 		return
 	}
 	if kept != nil {
-		s.replay(w, r, kept, mine)
+		s.replay(w, r, claim, kept, mine)
 		return
 	}
 	// From here on the request is done to its end, whether or not the caller waits for it.
@@ -78,7 +133,7 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 	}()
 	next(humamux.NewContext(ctx.Operation(), r, answer))
 	settled = true
-	s.settle(r.Context(), record, mine, answer)
+	s.settle(r.Context(), claim, mine, answer)
 	answer.send(w)
 }
 
@@ -100,7 +155,7 @@ func idempotencyName(given []string) (string, *wire.Problem) {
 // fingerprint stands for a request. It is keyed, because requests hold PINs.
 func (s *Server) fingerprint(r *http.Request, body []byte) []byte {
 	mac := hmac.New(sha256.New, s.cfg.Secrets.Key("api/idempotency"))
-	fmt.Fprintf(mac, "%q %q %q\n", r.Method, r.URL.EscapedPath(), r.URL.RawQuery)
+	fmt.Fprintf(mac, "%q %q %q %q\n", r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("Content-Type"))
 	mac.Write(body)
 	return mac.Sum(nil)
 }
@@ -124,7 +179,7 @@ func (s *Server) claim(ctx context.Context, record string, mine keptAnswer) (*ke
 }
 
 // replay answers a request whose key was claimed before.
-func (s *Server) replay(w http.ResponseWriter, r *http.Request, kept *keptAnswer, mine keptAnswer) {
+func (s *Server) replay(w http.ResponseWriter, r *http.Request, claim claimName, kept *keptAnswer, mine keptAnswer) {
 	switch {
 	case !hmac.Equal(kept.Print, mine.Print):
 		writeProblem(w, r, problem(codeIdempotencyMismatch, "this Idempotency-Key came with another request before"))
@@ -133,24 +188,30 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request, kept *keptAnswer
 	case kept.Status == 0:
 		writeProblem(w, r, after(problem(codeIdempotencyInFlight, "the first request with this key is not answered yet"), time.Second))
 	default:
+		answer, err := claim.open(kept)
+		if err != nil {
+			writeProblem(w, r, s.problemOf(r.Context(), err))
+			return
+		}
 		w.Header().Set("Idempotency-Replayed", "true")
-		(&heldAnswer{header: headerOf(kept.Header), status: kept.Status, body: *bytes.NewBuffer(kept.Body)}).send(w)
+		answer.send(w)
 	}
 }
 
 // settle keeps an answer, or gives the claim back where nothing was done.
-func (s *Server) settle(ctx context.Context, record string, mine keptAnswer, a *heldAnswer) {
+func (s *Server) settle(ctx context.Context, claim claimName, mine keptAnswer, a *heldAnswer) {
 	ctx, cancel := context.WithTimeout(ctx, keepWithin)
 	defer cancel()
 	err := s.cfg.KV.Update(ctx, func(tx store.Txn) error {
 		if a.nothingDone() {
-			return tx.Delete(record)
+			return tx.Delete(claim.record)
 		}
-		mine.Status, mine.Body, mine.Header = a.status, a.body.Bytes(), map[string]string{}
-		for name, values := range a.header {
-			mine.Header[name] = values[0]
+		var err error
+		if mine.Answer, err = claim.seal(a); err != nil {
+			return err
 		}
-		return store.Save(tx, record, mine, mine.At.Add(keptFor))
+		mine.Status = a.status
+		return store.Save(tx, claim.record, mine, mine.At.Add(keptFor))
 	})
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "answer not kept for its idempotency key", requestAttrs(ctx, slog.Any("error", err))...)

@@ -84,8 +84,10 @@ func TestIdempotencyAcrossRestarts(t *testing.T) {
 		t.Errorf("after a restart: %d %s", again.StatusCode, again.body)
 	}
 	// The first daemon claims a key and is killed.
-	record := "api/idem/" + k.kv.Secrets().Pseudonym("api/idempotency", callerOf(t, k)+"\x00killed")
-	claim := keptAnswer{Print: old.fingerprint(mustRequest("POST", "/v1/messages"), []byte(send)), Boot: old.boot, At: time.Now()}
+	record := "api/idem/" + k.kv.Secrets().Pseudonym("api/idempotency", callerOf(t, k, ScopeMessages)+"\x00killed")
+	request := mustRequest("POST", "/v1/messages")
+	request.Header.Set("Content-Type", "application/json")
+	claim := keptAnswer{Print: old.fingerprint(request, []byte(send)), Boot: old.boot, At: time.Now()}
 	if _, err := old.claim(context.Background(), record, claim); err != nil {
 		t.Fatal(err)
 	}

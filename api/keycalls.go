@@ -17,14 +17,14 @@ type KeyPath struct {
 }
 
 func (s *Server) keyCalls() {
-	register(s, call{id: "create-key", method: http.MethodPost, path: "/v1/keys", tag: "keys", status: http.StatusCreated,
-		summary: "Make a key", about: "The token is shown in this answer only. It takes no Idempotency-Key, because answers with a token are not kept.",
+	register(s, call{id: "create-key", method: http.MethodPost, path: "/v1/keys", tag: "keys", status: http.StatusCreated, once: true,
+		summary: "Make a key", about: "The token is shown in this answer only (and again for the same Idempotency-Key, without which nobody can read it).",
 		example: map[string]any{"name": "portal production", "scopes": []string{"portal"}}, codes: []string{"invalid-phone"}, answer: wire.CreatedKey{Key: exampleKey(), Token: "otp_live_..."}}, s.createKey)
 	register(s, call{id: "list-keys", method: http.MethodGet, path: "/v1/keys", tag: "keys",
 		summary: "List the keys", answer: wire.Keys{Keys: []wire.Key{exampleKey()}}}, s.listKeys)
 	register(s, call{id: "revoke-key", method: http.MethodDelete, path: "/v1/keys/{id}", tag: "keys",
 		summary: "Revoke a key", about: "It stops working at once.", codes: []string{"not-found"}, answer: exampleKey()}, s.revokeKey)
-	register(s, call{id: "rotate-key", method: http.MethodPost, path: "/v1/keys/{id}/rotate", tag: "keys",
+	register(s, call{id: "rotate-key", method: http.MethodPost, path: "/v1/keys/{id}/rotate", tag: "keys", once: true,
 		summary: "Give a key a new token", about: "The old token goes on working for the overlap. The new one is shown in this answer only.",
 		codes: []string{"not-found"}, example: map[string]any{"overlap": "24h"}, answer: wire.CreatedKey{Key: exampleKey(), Token: "otp_live_..."}}, s.rotateKey)
 	register(s, call{id: "get-caller", method: http.MethodGet, path: "/v1/caller", tag: "keys", anyone: true,

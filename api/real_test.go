@@ -265,8 +265,8 @@ func mustRequest(method, target string) *http.Request {
 	return httptest.NewRequest(method, target, nil)
 }
 
-// callerOf is the id of the key with scope messages.
-func callerOf(t testing.TB, k *realKit) string {
+// callerOf is the id of the key with a scope.
+func callerOf(t testing.TB, k *realKit, scope Scope) string {
 	t.Helper()
-	return must(k.keys.Authenticate(t.Context(), time.Now(), k.tokens[ScopeMessages], netip.Addr{})).id
+	return must(k.keys.Authenticate(t.Context(), time.Now(), k.tokens[scope], netip.Addr{})).id
 }

@@ -23,13 +23,13 @@ func (s *Server) webhookCalls() {
 	register(s, call{id: "list-deliveries", method: http.MethodGet, path: base + "/{name}/deliveries", tag: "events", may: ops,
 		summary: "Look at a webhook's deliveries", about: "The latest attempts to post to it, newest first.", codes: []string{"not-found"},
 		answer: wire.Deliveries{Deliveries: []wire.Delivery{exampleDelivery()}}}, s.listDeliveries)
-	register(s, call{id: "test-webhook", method: http.MethodPost, path: base + "/{name}/test", tag: "events",
+	register(s, call{id: "test-webhook", method: http.MethodPost, path: base + "/{name}/test", tag: "events", once: true,
 		summary: "Test a webhook", about: "Posts a webhook.test event at once and says how that went.", codes: []string{"not-found"},
 		answer: exampleDelivery()}, s.testWebhook)
 	register(s, call{id: "replay-webhook", method: http.MethodPost, path: base + "/{name}/replay", tag: "events", once: true,
 		summary: "Post events again", about: "Puts the stored events since an instant into the endpoint's outbox again; it tells repeats by their webhook-id.",
 		codes: []string{"not-found"}, example: map[string]any{"since": exampleTime(0)}, answer: wire.Replayed{Events: 12}}, s.replayWebhook)
-	register(s, call{id: "enable-webhook", method: http.MethodPost, path: base + "/{name}/enable", tag: "events", status: http.StatusNoContent,
+	register(s, call{id: "enable-webhook", method: http.MethodPost, path: base + "/{name}/enable", tag: "events", status: http.StatusNoContent, once: true,
 		summary: "Switch a webhook on again", about: "After it answered 410 and was switched off.", codes: []string{"not-found"}}, s.enableWebhook)
 }
 
