@@ -94,6 +94,7 @@ var (
 	imeiPattern = regexp.MustCompile(`^[0-9]{14,16}$`)
 	pinPattern  = regexp.MustCompile(`^[0-9]{4,8}$`)
 	longDigits  = regexp.MustCompile(`[0-9]{7,}`)
+	longHex     = regexp.MustCompile(`[0-9A-Fa-f]{14,}`)
 	quotedText  = regexp.MustCompile(`"[^"]*"?`)
 )
 
@@ -115,5 +116,11 @@ func redact(s string) string {
 	case strings.HasPrefix(s, "AT+CUSD="), strings.HasPrefix(s, "+CUSD:"):
 		return quotedText.ReplaceAllString(s, `"…"`)
 	}
+	s = longHex.ReplaceAllStringFunc(s, func(h string) string { // a PDU in a line, or a text or number in UCS-2
+		if strings.ContainsAny(h, "abcdefABCDEF") {
+			return fmt.Sprintf("<%d octets>", len(h)/2)
+		}
+		return h
+	})
 	return longDigits.ReplaceAllStringFunc(s, func(d string) string { return "…" + d[len(d)-2:] })
 }

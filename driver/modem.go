@@ -30,6 +30,7 @@ type Modem struct {
 	log       *slog.Logger
 	metrics   *metrics
 	classes   classTable
+	trace     *trace
 	ladder    *ladder      // of the loop
 	finder    finder       // of the loop
 	unsettled bool         // a result is owed since before the port was opened; of the loop
@@ -52,8 +53,9 @@ func New(cfg Config) (*Modem, error) {
 	if err != nil {
 		return nil, fmt.Errorf("modem %s: %w", cfg.Name, err)
 	}
+	kept := &trace{}
 	m := &Modem{
-		cfg: cfg, classes: classes, metrics: newMetrics(cfg.Registry),
+		cfg: cfg.remember(kept), trace: kept, classes: classes, metrics: newMetrics(cfg.Registry),
 		log: cfg.Log.With("modem", cfg.Name),
 		status: Status{
 			Name: cfg.Name, State: StateAbsent, Device: cfg.Device, IMEI: cfg.IMEI,
