@@ -132,10 +132,16 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bubble(t, func(_ *fake, c *Config) { c.Registry = reg }, func(t *testing.T, m *Modem, _ *fake, _ *recorder) {
+	bubble(t, func(_ *fake, c *Config) { c.Registry = reg }, func(t *testing.T, m *Modem, fk *fake, _ *recorder) {
 		ready(t, m)
 		m.Send(t.Context(), hello)
-		time.Sleep(time.Second)
+		for _, l := range []string{"what is this", "\x81\x82\x83", "^RSSI: 12"} { // the last is known, and of no interest
+			fk.urc(l)
+		}
+		time.Sleep(time.Minute)
+		if got := testutil.ToFloat64(m.metrics.faults.WithLabelValues("m1", "noise")); got != 2 {
+			t.Errorf("%v lines of noise, want 2", got)
+		}
 		want := `
 # HELP otpost_modem_submits_total Parts handed over, by verdict and class of refusal.
 # TYPE otpost_modem_submits_total counter

@@ -34,14 +34,14 @@ type filter struct {
 	muted     bool      // ESC is kept from the modem
 	swallow   bool      // the next final ends a late +CMGS
 	events    []event
-	dropped   int // events beyond maxEvents
+	dropped   int // events beyond maxEvents, and
+	noise     int // lines that mean nothing: both since they were asked for last
 	lastByte  time.Time
 	lastRing  time.Time
 	header    string // +CDS, +CMT or +CBM that waits for its PDU
 	skipped   int    // lines between that header and its PDU
 	quoted    string // +CUSD whose text goes on in the next line
 	lines     scanner
-	noise     int
 
 	// Owned by the reader.
 	raw [1024]byte
@@ -336,6 +336,15 @@ func (f *filter) mute(on bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.muted = on
+}
+
+// losses returns how many lines meant nothing and how many events were dropped, since it was asked last.
+func (f *filter) losses() (noise, dropped int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	noise, dropped = f.noise, f.dropped
+	f.noise, f.dropped = 0, 0
+	return noise, dropped
 }
 
 // take returns the queued events in order.

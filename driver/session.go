@@ -215,8 +215,11 @@ func (s *session) fatal(err error) error {
 	return nil
 }
 
-// note brings the status up to date with the loop.
+// note brings the status and what is counted up to date with the loop.
 func (s *session) note() {
+	noise, dropped := s.l.f.losses()
+	s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "noise").Add(float64(noise))
+	s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "news-dropped").Add(float64(dropped))
 	s.m.change(func(st *Status) {
 		st.LastGood = s.l.good
 		st.Sending = false

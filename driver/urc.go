@@ -100,8 +100,7 @@ func (f *filter) condition(l string) bool {
 		f.push(event{kind: evSIM})
 	case fullLine.MatchString(l):
 		f.push(event{kind: evFull})
-	case urcLine.MatchString(l):
-		f.noise++
+	case urcLine.MatchString(l): // news of no interest
 	default:
 		return false
 	}
