@@ -54,7 +54,7 @@ type Config struct {
 type Route struct {
 	Modem      Modem
 	Prefixes   []string      // "+44"; empty: any
-	PerMinute  int           // parts in any 60 seconds, but for a text longer than that; 0: the modem's own pace
+	PerMinute  int           // parts in any 60 seconds; 0: the modem's own pace
 	PerDay     int           // parts a day; 0: no limit
 	PerMonth   int           // parts a month; 0: no limit
 	SubmitTime time.Duration // what a part is expected to take until it has been measured; 0: 6 s

@@ -20,7 +20,7 @@ const (
 type job struct {
 	id       string
 	attempt  int
-	parts    int
+	parts    int // that go in this hand-over, and are counted
 	iccid    string
 	notAfter time.Time
 	lane     Lane
@@ -119,7 +119,8 @@ func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, err
 			g.regrow(tx, e, left)
 			return nil
 		}
-		s.take(now, left, limits)
+		piece := pieceOf(left, msg.Lane, limits)
+		s.take(now, piece, limits)
 		if err := g.saveSIM(tx, sim, s); err != nil {
 			return err
 		}
@@ -129,7 +130,7 @@ func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, err
 			}
 		}
 		i := msg.claim(now, m.name, iccid)
-		j = &job{id: msg.ID, attempt: i, parts: left, iccid: iccid, notAfter: msg.NotAfter, lane: msg.Lane, submit: driver.Submit{
+		j = &job{id: msg.ID, attempt: i, parts: piece, iccid: iccid, notAfter: msg.NotAfter, lane: msg.Lane, submit: driver.Submit{
 			To: msg.To, Text: text, ConcatRef: msg.ConcatRef, SkipParts: msg.Attempts[i].First, Again: msg.Attempts[i].Again, Flash: msg.Flash,
 		}}
 		return g.put(tx, now, Queued, &msg)
@@ -208,9 +209,7 @@ func (g *Gateway) hand(ctx context.Context, m *modemState, j *job) driver.Result
 	s := j.submit
 	s.Validity, s.More = j.notAfter.Sub(now), g.queue.waiting(m.bit())
 	g.mu.Unlock()
-	if j.lane == LaneText {
-		s.Yield = func() bool { return g.wanted(m) }
-	}
+	s.Yield = g.yield(m, j)
 	r := m.route.Modem.Send(ctx, s)
 	switch r.Outcome {
 	case driver.Accepted, driver.Refused, driver.Unknown:
@@ -219,6 +218,15 @@ func (g *Gateway) hand(ctx context.Context, m *modemState, j *job) driver.Result
 		r = driver.Result{Outcome: driver.Unknown, Code: "no-verdict", Done: time.Now()}
 	}
 	return r
+}
+
+// yield says between two parts whether the rest has to wait: for a minute that has room for it, or for a code.
+func (g *Gateway) yield(m *modemState, j *job) func() bool {
+	gone := 0
+	return func() bool {
+		gone++
+		return gone >= j.parts || j.lane == LaneText && g.wanted(m)
+	}
 }
 
 // wanted says whether a code waits that the modem could send instead of a long text's next part.
@@ -310,11 +318,15 @@ func (g *Gateway) account(tx store.Txn, now time.Time, m *Message, j *job, claim
 		}
 		s.take(now, j.parts, l)
 	}
+	gone := max(r.Taken, len(r.References))
+	if gone > j.parts { // the modem did not stop where it was asked to
+		s.take(now, gone-j.parts, l)
+	}
 	switch {
-	case r.Outcome == driver.Refused && r.Submitted.IsZero() && max(r.Taken, len(r.References)) == 0:
+	case r.Outcome == driver.Refused && r.Submitted.IsZero() && gone == 0:
 		s.giveBack(j.parts)
 	case r.Code == driver.CodeYielded:
-		s.unsend(j.parts - max(r.Taken, len(r.References)))
+		s.unsend(max(0, j.parts-gone))
 	case r.Outcome == driver.Accepted:
 		s.unblock()
 		if m.Kind == KindCode {

@@ -34,7 +34,7 @@ func queueKey(id string) string   { return "gw/q/" + id }
 
 func recordOf(m *Message) queueRecord {
 	r := queueRecord{
-		To: m.To, Lane: m.Lane, Parts: m.Parts, NotAfter: m.NotAfter.UnixMilli(),
+		To: m.To, Lane: m.Lane, Parts: max(1, m.Parts-m.taken(m.pinned())), NotAfter: m.NotAfter.UnixMilli(),
 		Shun: m.failedOn(), Pin: m.pinned(), Sending: m.Status == Sending,
 	}
 	if !m.NotBefore.IsZero() {

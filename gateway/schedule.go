@@ -103,9 +103,6 @@ func (s *simRecord) nextSlot(now time.Time, loc *time.Location, l limits) time.T
 	if l.minute > 0 && len(s.Recent) > 0 {
 		next = time.UnixMilli(s.Recent[0]).Add(paceWindow + time.Millisecond)
 	}
-	if l.minute > 0 && len(s.Debt) > 0 {
-		next = sooner(next, time.UnixMilli(s.Debt[0]).Add(paceWindow+time.Millisecond))
-	}
 	if l.day > 0 || l.month > 0 {
 		y, m, d := now.In(loc).Date()
 		next = sooner(next, time.Date(y, m, d+1, 0, 0, 0, 0, loc))

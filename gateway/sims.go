@@ -16,7 +16,6 @@ type simRecord struct {
 	Month      string    `json:"month"` // 2006-01
 	MonthCount int       `json:"month_count"`
 	Recent     []int64   `json:"recent,omitempty"` // unix milliseconds of the parts of the last minute, oldest first
-	Debt       []int64   `json:"debt,omitempty"`   // later minutes that a long text has used up, as Recent; only for texts
 	Blocked    string    `json:"blocked,omitempty"`
 	BlockedAt  time.Time `json:"blocked_at,omitzero"`
 	Blocks     int       `json:"blocks,omitempty"` // in a row, without a success in between
@@ -53,9 +52,6 @@ func (s *simRecord) roll(now time.Time, loc *time.Location) {
 		old++
 	}
 	s.Recent = s.Recent[old:] // copies of the record share what is behind: it is never written to
-	for len(s.Debt) > 0 && s.Debt[0] <= low {
-		s.Debt = s.Debt[1:]
-	}
 }
 
 // forgive makes good for a clock that was far ahead when the record was written: else the SIM would rest until that day.
@@ -72,27 +68,18 @@ func (s *simRecord) forgive(now time.Time, loc *time.Location) {
 		high := now.Add(paceWindow).UnixMilli()
 		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(ms int64) bool { return ms > high })
 	}
-	if n := len(s.Debt); n > 0 && s.Debt[n-1] > last.UnixMilli() {
-		s.Debt = nil
-	}
 	if s.BlockedAt.After(last) {
 		s.BlockedAt = now
 	}
 }
 
-// take counts n parts, at instants that only grow. The caller has rolled the record. Of a message that is longer than the
-// texts' share of a minute, the rest counts in the minutes after, against texts: codes keep what is left to them.
+// take counts n parts, at instants that only grow. The caller has rolled the record.
 func (s *simRecord) take(now time.Time, n int, l limits) {
 	s.DayCount += n
 	s.MonthCount += n
-	s.Recent, s.Debt = slices.Clip(s.Recent), slices.Clip(s.Debt)
-	share := shareOf(LaneText, orUnlimited(l.minute))
-	for i := range n {
-		if at := now.Add(time.Duration(i/share) * paceWindow).UnixMilli(); i < share {
-			s.Recent = append(s.Recent, at)
-		} else {
-			s.Debt = append(s.Debt, at)
-		}
+	s.Recent = slices.Clip(s.Recent)
+	for range n {
+		s.Recent = append(s.Recent, now.UnixMilli())
 	}
 	if keep := max(minRecent, 2*l.minute, n); len(s.Recent) > keep {
 		s.Recent = s.Recent[len(s.Recent)-keep:]
@@ -110,21 +97,20 @@ func (s *simRecord) giveBack(n int) {
 // unsend gives back the last n parts that were counted, also to the pace: the modem was never busy with them.
 func (s *simRecord) unsend(n int) {
 	s.giveBack(n)
-	debt := min(n, len(s.Debt))
-	s.Debt = s.Debt[:len(s.Debt)-debt]
-	s.Recent = s.Recent[:max(0, len(s.Recent)-(n-debt))]
+	s.Recent = s.Recent[:max(0, len(s.Recent)-n)]
 }
 
 const unlimited = 1 << 30
 
-// allows says whether n parts may go out now. Only a message longer than its lane's share of a minute may exceed the pace,
-// after a minute in which no more went than the share leaves.
+// allows says whether n parts may go out now, or the first piece of them. A message that is longer than its lane's share of a
+// minute goes in pieces of that length, a minute apart, so that codes keep what is left to them.
 func (s *simRecord) allows(n int, lane Lane, l limits) bool {
-	used := len(s.Recent)
-	if lane == LaneText {
-		used += len(s.Debt)
-	}
-	return s.inQuota(n, lane, l) && (fits(n, lane, l.minute, used) || used <= l.minute-shareOf(lane, l.minute))
+	return s.inQuota(n, lane, l) && fits(pieceOf(n, lane, l), lane, l.minute, len(s.Recent))
+}
+
+// pieceOf returns how many of n parts one hand-over takes.
+func pieceOf(n int, lane Lane, l limits) int {
+	return min(n, shareOf(lane, orUnlimited(l.minute)))
 }
 
 // inQuota says whether day and month allow n parts.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,8 +198,7 @@ func TestAllows(t *testing.T) {
 		{"long text, codes have used what is left to them", simRecord{Recent: []int64{1, 2}}, 8, LaneText, limits{minute: 10}, true},
 		{"long text, codes have used more", simRecord{Recent: []int64{1, 2, 3}}, 8, LaneText, limits{minute: 10}, false},
 		{"longer than the share", simRecord{Recent: []int64{1, 2}}, 10, LaneText, limits{minute: 10}, true},
-		{"texts pay for a long one", simRecord{Debt: []int64{1, 2, 3, 4, 5, 6, 7, 8}}, 1, LaneText, limits{minute: 10}, false},
-		{"codes do not", simRecord{Debt: []int64{1, 2, 3, 4, 5, 6, 7, 8}}, 10, LaneLogin, limits{minute: 10}, true},
+		{"longer than the share, codes have used more", simRecord{Recent: []int64{1, 2, 3}}, 10, LaneText, limits{minute: 10}, false},
 		{"a day is never exceeded", simRecord{DayCount: 2}, 8, LaneText, limits{day: 10}, true},
 		{"a day is never exceeded, also by a long text", simRecord{DayCount: 2}, 9, LaneText, limits{day: 10}, false},
 		{"longer than a day is never", simRecord{}, 11, LaneText, limits{day: 10}, false},
@@ -212,27 +212,71 @@ func TestAllows(t *testing.T) {
 	}
 }
 
-// TestLongTextIsPaidFor: ten parts at a pace of 2 a minute count in five minutes, and only the first two against codes.
-func TestLongTextIsPaidFor(t *testing.T) {
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	s := simRecord{}
-	l := limits{minute: 2}
-	s.roll(now, time.UTC)
-	s.take(now, 10, l)
-	for minute := range 6 {
-		at := now.Add(time.Duration(minute) * time.Minute)
-		s.roll(at.Add(-time.Millisecond), time.UTC)
-		if minute > 0 && s.allows(1, LaneText, l) {
-			t.Errorf("a text may go %d minutes after", minute)
-		}
-		if got := s.allows(2, LaneLogin, l); minute > 1 && !got {
-			t.Errorf("codes may not go %d minutes after", minute)
-		}
+// TestInvariant6_LongTextKeepsThePace: a text of nearly as many parts as a minute may have, or of more, goes in pieces. In no
+// minute are there more parts than that, also with the codes that go before, between and behind them.
+func TestInvariant6_LongTextKeepsThePace(t *testing.T) {
+	for _, tt := range []struct{ perMinute, parts int }{{10, 8}, {10, 9}, {10, 10}, {2, 10}, {1, 3}, {7, 10}} {
+		t.Run(fmt.Sprint(tt), func(t *testing.T) {
+			inBubble(t, limited(func(r *Route) { r.PerMinute = tt.perMinute }), func(t *testing.T, b *bench) {
+				code1 := b.enqueue(code(bob, 5*time.Minute))
+				sleep(5 * time.Second)
+				long := b.enqueue(text(alice, strings.Repeat("x", 153*tt.parts)))
+				ids := []string{code1, long}
+				for range 20 {
+					sleep(50 * time.Second)
+					for range max(1, tt.perMinute/textShare) {
+						ids = append(ids, b.enqueue(code(bob, 9*time.Minute)))
+					}
+				}
+				sleep(20 * time.Minute)
+				type piece struct {
+					at    time.Time
+					parts int
+				}
+				var all []piece
+				total := 0
+				for _, id := range ids {
+					for _, a := range b.wantStatus(id, Sent).Attempts {
+						all = append(all, piece{a.ClaimedAt, len(a.References)})
+						total += len(a.References)
+					}
+				}
+				if want := len(ids) - 1 + tt.parts; total != want {
+					t.Errorf("%d parts went out, want %d", total, want)
+				}
+				for _, end := range all {
+					n := 0
+					for _, p := range all {
+						if d := end.at.Sub(p.at); d >= 0 && d < time.Minute {
+							n += p.parts
+						}
+					}
+					if n > tt.perMinute {
+						t.Errorf("%d parts in a minute, %d are allowed", n, tt.perMinute)
+					}
+				}
+				if sim := b.g.sims[b.modems[0].iccid]; sim.DayCount != total {
+					t.Errorf("the day counts %d of %d parts", sim.DayCount, total)
+				}
+			})
+		})
 	}
-	s.roll(now.Add(5*time.Minute), time.UTC)
-	if !s.allows(2, LaneText, l) {
-		t.Errorf("a text may not go when all is paid for: %+v", s)
-	}
+}
+
+// A modem that does not stop where it is asked to is counted by what it sent.
+func TestPiecesThatAreNotKept(t *testing.T) {
+	inBubble(t, limited(func(r *Route) { r.PerMinute = 5 }), func(t *testing.T, b *bench) {
+		b.modems[0].plays(func(int, driver.Submit) fakeAct {
+			act := accept(time.Second)
+			act.deaf = true
+			return act
+		})
+		b.wantStatus(b.enqueue(text(alice, strings.Repeat("x", 1500))), Sending)
+		sleep(2 * time.Second)
+		if v := b.view(0); v.SentToday != 10 || v.MinuteLeft != 0 {
+			t.Errorf("ten parts went out, but: %+v", v)
+		}
+	})
 }
 
 func TestBackoff(t *testing.T) {
