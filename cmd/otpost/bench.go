@@ -12,6 +12,7 @@ import (
 type benchCmd struct {
 	JSON      bool          `help:"Print JSON."`
 	Window    time.Duration `default:"2s" help:"How long each rate is measured."`
+	Only      []string      `enum:"fsync,yardstick,rates,latency,line,kept" help:"Only these parts: fsync, yardstick, rates, latency, line, kept."`
 	Large     bool          `help:"Also with 1,000,000 messages kept; takes some minutes more."`
 	Yardstick string        `hidden:"" help:"Serve the yardstick on a store in this folder."`
 	Listen    string        `hidden:"" env:"OTPOST_TEST_LISTEN"`
@@ -26,7 +27,7 @@ func (c *benchCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	report, err := bench.Run(ctx, bench.Options{Exe: exe, Window: c.Window, Large: c.Large, Progress: con.err})
+	report, err := bench.Run(ctx, bench.Options{Exe: exe, Window: c.Window, Large: c.Large, Only: c.Only, Progress: con.err})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type Options struct {
 	Exe      string        // the otpost binary that is started as daemon and yardstick
 	Window   time.Duration // how long each rate is measured
 	Large    bool          // also with 1,000,000 messages kept
+	Only     []string      // names of Parts; empty: all
 	Progress io.Writer     // what is being done, a line each
 }
 
@@ -37,7 +39,13 @@ type Rate struct {
 	Clients   int     `json:"clients"`
 	PerSecond float64 `json:"per_second"`
 	Took      Spread  `json:"took"`
-	Ratio     float64 `json:"ratio,omitempty"` // to the yardstick with as many clients
+	CPU       float64 `json:"cpu_ms,omitempty"` // of the server, each
+	Ratio     float64 `json:"ratio,omitempty"`  // to the yardstick with as many clients
+}
+
+// cost says what all of it took of the server's processor time.
+func (r *Rate) cost(spent time.Duration) {
+	r.CPU = spent.Seconds() * 1000 / float64(max(1, r.Took.N))
 }
 
 // Spread is a distribution of durations in milliseconds.
@@ -61,8 +69,10 @@ type Kept struct {
 	Messages  int           `json:"messages"`
 	Start     time.Duration `json:"start_ns"` // from exec to ready
 	RSS       int64         `json:"rss_bytes"`
+	List      float64       `json:"list_ms"` // the newest fifty
 	SendsPerS float64       `json:"sends_per_second"`
-	CostRatio float64       `json:"cost_ratio"` // of a send, to the empty store's
+	CPU       float64       `json:"cpu_ms"`     // of the daemon, for a text from its acceptance to its report
+	CostRatio float64       `json:"cost_ratio"` // of that, to what it is with 1,000 messages
 }
 
 // Memory is the daemon's resident memory.
@@ -85,23 +95,33 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	b := &run{Options: o, dir: dir}
 	b.report.Machine = fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	b.report.Binary = info.Size()
-	for _, part := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"fsync yardstick", b.fsync},
-		{"commit yardstick", b.yardstick},
-		{"sends and verifies", b.throughput},
-		{"API call to Ctrl-Z", b.latency},
-		{"modem line use", b.lineUse},
-		{"messages kept", b.keeping},
-	} {
-		b.say("%s …", part.name)
-		if err := part.do(ctx); err != nil {
-			return Report{}, fmt.Errorf("%s: %w", part.name, err)
+	for _, p := range b.parts() {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, p.name) {
+			continue
+		}
+		b.say("%s: %s …", p.name, p.about)
+		if err := p.do(ctx); err != nil {
+			return Report{}, fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	return b.report, nil
+}
+
+// part is one thing that is measured.
+type part struct {
+	name, about string
+	do          func(context.Context) error
+}
+
+func (b *run) parts() []part {
+	return []part{
+		{"fsync", "what the disk can do", b.fsync},
+		{"yardstick", "bare synced commits over HTTP", b.yardstick},
+		{"rates", "sends and verifies", b.throughput},
+		{"latency", "API call to Ctrl-Z", b.latency},
+		{"line", "modem line use", b.lineUse},
+		{"kept", "with many messages kept", b.keeping},
+	}
 }
 
 // run is one measuring.
@@ -126,5 +146,5 @@ func (b *run) rated(r Rate) {
 		}
 	}
 	b.report.Rates = append(b.report.Rates, r)
-	b.say("  %-28s %3d clients %8.0f/s  p50 %.2f ms  p99 %.2f ms", r.What, r.Clients, r.PerSecond, r.Took.P50, r.Took.P99)
+	b.say("  %-28s %3d clients %8.0f/s  p50 %.2f ms  p99 %.2f ms  cpu %.3f ms", r.What, r.Clients, r.PerSecond, r.Took.P50, r.Took.P99, r.CPU)
 }

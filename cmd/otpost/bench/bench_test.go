@@ -1,20 +1,42 @@
 package bench
 
 import (
-	"context"
-	"io"
 	"testing"
-	"time"
+
+	"otpost/gateway"
 )
 
-// The store that the bench fills holds what it says: every text went the whole way.
+// The store that the bench fills holds what it says: final messages, each under its own id, for many phones.
 func TestFill(t *testing.T) {
-	b := &run{Options: Options{Progress: io.Discard}, dir: t.TempDir()}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	began := time.Now()
-	if err := b.fill(ctx, 3000); err != nil {
+	dir := t.TempDir()
+	const n = 1000
+	if err := fill(t.Context(), dir, n); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%.0f/s", 3000/time.Since(began).Seconds())
+	h, err := openHouse(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.kv.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	seen, phones := map[string]bool{}, map[string]bool{}
+	for cursor := ""; len(seen) == 0 || cursor != ""; {
+		page, next, err := h.queue.Messages(t.Context(), gateway.Filter{Status: gateway.Delivered, Limit: 100, Cursor: cursor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range page {
+			if !m.Final() || m.Text != "" {
+				t.Fatalf("%s is not final: %s", m.ID, m.Status)
+			}
+			seen[m.ID], phones[m.To] = true, true
+		}
+		cursor = next
+	}
+	if len(seen) != n+1 || len(phones) != n {
+		t.Errorf("%d messages for %d phones, want %d (the original, too) for %d", len(seen), len(phones), n+1, n)
+	}
 }

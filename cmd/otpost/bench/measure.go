@@ -4,166 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"otpost/driver/sim"
 )
-
-// benchAccounts is how many accounts take part: as many codes can be pending at once.
-const benchAccounts = 192
-
-// throughput measures durable sends and verifies, and the daemon's memory before and after.
-func (b *run) throughput(ctx context.Context) error {
-	r, err := b.rig(ctx, "throughput", 16, 0, nil)
-	if err != nil {
-		return err
-	}
-	defer r.stop()
-	if b.report.Memory.Idle, err = r.memory("VmRSS"); err != nil {
-		return err
-	}
-	if err := b.enrol(ctx, r); err != nil {
-		return err
-	}
-	for _, n := range clientCounts {
-		var turn atomic.Int64
-		rate, err := measure(ctx, sendName, n, b.Window, func(ctx context.Context, _ int) error {
-			account := int(turn.Add(1)) % benchAccounts
-			return r.call(ctx, http.MethodPost, "/v1/challenges", body{"account": accountName(account), "purpose": "login"}, nil)
-		})
-		if err != nil {
-			return err
-		}
-		b.rated(rate)
-	}
-	for _, n := range clientCounts {
-		if err := b.verifies(ctx, r, n); err != nil {
-			return err
-		}
-	}
-	b.report.Memory.Peak, err = r.memory("VmHWM")
-	return err
-}
-
-func accountName(i int) string  { return fmt.Sprintf("bench-%d", i) }
-func accountPhone(i int) string { return fmt.Sprintf("+4477009%05d", i) }
-
-// enrol turns SMS codes on for every account: a PIN, an SMS and a verify each, most of it argon2id.
-func (b *run) enrol(ctx context.Context, r *rig) error {
-	began := time.Now()
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(8)
-	for i := range benchAccounts {
-		g.Go(func() error {
-			path := "/v1/accounts/" + accountName(i)
-			if err := r.call(ctx, http.MethodPut, path+"/pin", body{"pin": "739154"}, nil); err != nil {
-				return err
-			}
-			if err := r.call(ctx, http.MethodPost, path+"/sms/enable", body{"phone": accountPhone(i)}, nil); err != nil {
-				return err
-			}
-			code, err := r.code(ctx, i, time.Time{})
-			if err != nil {
-				return err
-			}
-			return r.call(ctx, http.MethodPost, path+"/sms/enable/verify", body{"code": code, "pin": "739154"}, nil)
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	b.say("  %d accounts enrolled, %.1f ms each, two argon2id in it", benchAccounts, time.Since(began).Seconds()*1000/benchAccounts)
-	return nil
-}
-
-// code waits for the code of a text that the account's phone got after an instant.
-func (r *rig) code(ctx context.Context, account int, after time.Time) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	texts, err := r.network.Wait(ctx, sim.Filter{To: accountPhone(account), After: after, Limit: 1})
-	if err != nil {
-		return "", fmt.Errorf("wait for a text: %w", err)
-	}
-	return texts[0].Code, nil
-}
-
-// verifies measures verifies in waves: every account gets a code, unmeasured, and then the clients verify them all.
-func (b *run) verifies(ctx context.Context, r *rig, clients int) error {
-	var took []time.Duration
-	var wall time.Duration
-	for wall < b.Window/2 {
-		ids, codes, err := r.pending(ctx)
-		if err != nil {
-			return err
-		}
-		mine := make([][]time.Duration, clients)
-		var next atomic.Int64
-		began := time.Now()
-		g, gctx := errgroup.WithContext(ctx)
-		for c := range clients {
-			g.Go(func() error {
-				for i := int(next.Add(1)) - 1; i < len(ids); i = int(next.Add(1)) - 1 {
-					at := time.Now()
-					if err := r.call(gctx, http.MethodPost, "/v1/challenges/"+ids[i]+"/verify", body{"code": codes[i]}, nil); err != nil {
-						return err
-					}
-					mine[c] = append(mine[c], time.Since(at))
-				}
-				return nil
-			})
-		}
-		if err := g.Wait(); err != nil {
-			return err
-		}
-		wall += time.Since(began)
-		took = append(took, slices.Concat(mine...)...)
-	}
-	b.rated(Rate{What: verifyName, Clients: clients, PerSecond: float64(len(took)) / wall.Seconds(), Took: spread(took)})
-	return nil
-}
-
-// pending makes a fresh challenge for every account and returns ids and codes.
-func (r *rig) pending(ctx context.Context) (ids, codes []string, err error) {
-	ids, codes = make([]string, benchAccounts), make([]string, benchAccounts)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(32)
-	for i := range benchAccounts {
-		g.Go(func() error {
-			var made struct{ ID, Status string }
-			if err := r.call(ctx, http.MethodPost, "/v1/challenges", body{"account": accountName(i), "purpose": "login"}, &made); err != nil {
-				return err
-			}
-			ids[i] = made.ID
-			return r.current(ctx, made.ID, i, &codes[i])
-		})
-	}
-	return ids, codes, g.Wait()
-}
-
-// current waits until the challenge's own message was sent, and reads the newest code off the phone.
-func (r *rig) current(ctx context.Context, id string, account int, code *string) error {
-	for began := time.Now(); ; <-time.After(2 * time.Millisecond) {
-		var c struct{ Message struct{ Status string } }
-		if err := r.call(ctx, http.MethodGet, "/v1/challenges/"+id, nil, &c); err != nil {
-			return err
-		}
-		if c.Message.Status == "sent" || c.Message.Status == "delivered" {
-			break
-		}
-		if time.Since(began) > startPatience {
-			return fmt.Errorf("the code of %s is still %s", id, c.Message.Status)
-		}
-	}
-	got, err := r.code(ctx, account, time.Time{})
-	*code = got
-	return err
-}
 
 // latencySamples is how many texts the idle queue is measured with.
 const latencySamples = 300
@@ -171,14 +17,14 @@ const latencySamples = 300
 // latency measures from the API call to Ctrl-Z on the wire, one text at a time on an idle queue.
 func (b *run) latency(ctx context.Context) error {
 	wire := make(chan time.Time, 16)
-	r, err := b.rig(ctx, "latency", 1, 0, func(dir, line string) {
+	r, err := b.rig(ctx, "latency", rigOptions{modems: 1, tap: func(dir, line string) {
 		if dir == ">>" && len(line) > 20 && !strings.HasPrefix(line, "AT") {
 			select {
 			case wire <- time.Now():
 			default:
 			}
 		}
-	})
+	}})
 	if err != nil {
 		return err
 	}
@@ -240,7 +86,7 @@ func (b *run) lineUse(ctx context.Context) error {
 func (b *run) line(ctx context.Context, modems int, submit time.Duration) (LineUse, error) {
 	var mu sync.Mutex
 	var first, last time.Time
-	r, err := b.rig(ctx, fmt.Sprintf("line-%d-%v", modems, submit), modems, submit, func(dir, line string) {
+	r, err := b.rig(ctx, fmt.Sprintf("line-%d-%v", modems, submit), rigOptions{modems: modems, submit: submit, tap: func(dir, line string) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -249,7 +95,7 @@ func (b *run) line(ctx context.Context, modems int, submit time.Duration) (LineU
 		case dir == "<<" && strings.HasPrefix(line, "+CMGS:"):
 			last = time.Now()
 		}
-	})
+	}})
 	if err != nil {
 		return LineUse{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -84,6 +85,25 @@ func (p *process) memory(line string) (int64, error) {
 	return 0, fmt.Errorf("no %s in the process's status", line)
 }
 
+// cpu returns the processor time that the process has had, or 0 when the system does not tell.
+func (p *process) cpu() time.Duration {
+	const tick = 10 * time.Millisecond // USER_HZ, see proc(5)
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // from the third of proc(5) on
+	if len(fields) < 13 {
+		return 0
+	}
+	user, uerr := strconv.Atoi(fields[11])
+	system, serr := strconv.Atoi(fields[12])
+	if uerr != nil || serr != nil {
+		return 0
+	}
+	return time.Duration(user+system) * tick
+}
+
 // rig is a daemon with simulated modems in this process, so that the daemon's memory is its own.
 type rig struct {
 	*process
@@ -91,31 +111,44 @@ type rig struct {
 	network *sim.Network
 }
 
-// rig starts n modems that take submit for a message, and a daemon on the data folder named; everything without limits.
-func (b *run) rig(ctx context.Context, data string, n int, submit time.Duration, tap sim.Tap) (*rig, error) {
+// rigOptions are a rig's modems.
+type rigOptions struct {
+	modems int
+	submit time.Duration // that a message takes
+	tap    sim.Tap
+}
+
+// rig starts modems, and a daemon on the data folder named; everything without limits, and codes live for ten minutes, so
+// that many can wait.
+func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) {
 	dir := filepath.Join(b.dir, data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	r := &rig{network: sim.NewNetwork(sim.NetworkConfig{NoMagic: true})}
 	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	stop := func() {
+		cancel()
+		running.Wait()
+	}
 	var modems []string
-	for i := range n {
+	for i := range o.modems {
 		name := fmt.Sprintf("m%d", i)
 		link := filepath.Join(dir, name+".tty")
-		m, err := sim.New(sim.Config{Name: name, Network: r.network, SubmitTime: submit, Link: link, Tap: tap})
+		m, err := sim.New(sim.Config{Name: name, Network: r.network, SubmitTime: o.submit, Link: link, Tap: o.tap})
 		if err != nil {
-			cancel()
+			stop()
 			return nil, err
 		}
-		go func() {
+		running.Go(func() {
 			_ = m.Run(ctx) // a modem that fails shows as a missing text
 			_ = m.Close()
-		}()
+		})
 		modems = append(modems, fmt.Sprintf("{name: %s, device: %s}", name, link))
 	}
 	file := filepath.Join(dir, "otpost.yaml")
-	yaml := fmt.Sprintf("socket: %s/s\ndata_dir: %s\ncountries: [GB]\nlog: {level: error}\nmodems: [%s]\n"+
+	yaml := fmt.Sprintf("socket: %s/s\ndata_dir: %s\ncountries: [GB]\nlog: {level: error}\nmodems: [%s]\npurposes: {login: {ttl: 10m}}\n"+
 		"limits: {phone_hour: 0, phone_day: 0, account_day: 0, account_phones_day: 0, client_hour: 0, prefix_day: 0, key_hour: 0}\n",
 		dir, dir, strings.Join(modems, ", "))
 	err := os.WriteFile(file, []byte(yaml), 0o600)
@@ -123,19 +156,19 @@ func (b *run) rig(ctx context.Context, data string, n int, submit time.Duration,
 		r.process, err = b.start(ctx, "the daemon", "serve", "--config", file)
 	}
 	if err != nil {
-		cancel()
+		stop()
 		return nil, err
 	}
-	r.process.extra = cancel
-	if err := r.login(ctx, b.Exe, file, n); err != nil {
+	r.process.extra = stop
+	if err := r.signIn(ctx, b.Exe, file, o.modems); err != nil {
 		r.stop()
 		return nil, err
 	}
 	return r, nil
 }
 
-// login makes a key and waits until n modems are ready.
-func (r *rig) login(ctx context.Context, exe, file string, n int) error {
+// signIn makes a key and waits until n modems are ready.
+func (r *rig) signIn(ctx context.Context, exe, file string, n int) error {
 	out, err := exec.CommandContext(ctx, exe, "key", "create", "--config", file, "--name", "bench", "--scope", "admin", "--json").Output()
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)

@@ -20,6 +20,7 @@ const (
 	fsyncName     = "append and fsync 400 B"
 	yardstickName = "bare synced commit, HTTP"
 	sendName      = "send (login challenge)"
+	carriedName   = "send and text on the phone"
 	verifyName    = "verify (login)"
 )
 
@@ -53,12 +54,14 @@ func (b *run) yardstick(ctx context.Context) error {
 	defer p.stop()
 	c := newCaller(p.base, "")
 	for _, n := range clientCounts {
+		before := p.cpu()
 		r, err := measure(ctx, yardstickName, n, b.Window, func(ctx context.Context, client int) error {
 			return c.call(ctx, http.MethodPost, "/commit", body{"account": "bench", "purpose": "login"}, nil)
 		})
 		if err != nil {
 			return err
 		}
+		r.cost(p.cpu() - before)
 		b.rated(r)
 	}
 	return nil
