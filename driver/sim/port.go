@@ -21,6 +21,7 @@ import (
 type tty struct {
 	master *os.File
 	slave  *os.File // held open, so that the master gets no EIO while nobody has the slave
+	users  *users   // of the slave; nil: the kernel does not tell
 	link   string
 	lock   net.Listener // says to others that the link is in use; nil without a link
 }
@@ -55,6 +56,10 @@ func (t *tty) open() error {
 	}
 	if _, err := term.MakeRaw(int(slave.Fd())); err != nil {
 		return fmt.Errorf("make %s raw: %w", slave.Name(), err)
+	}
+	t.users, err = watchUsers(slave.Name())
+	if err != nil { // the user's inotify instances are used up: only a user that is killed is noticed less well
+		t.users = nil
 	}
 	return nil
 }
@@ -160,6 +165,7 @@ func (t *tty) closeEnds() {
 			_ = f.Close() // nothing is buffered in a pseudo-terminal of ours that could be lost
 		}
 	}
+	t.users.close()
 }
 
 // unlink removes the link if it is still ours: someone may have replaced it.

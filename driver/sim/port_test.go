@@ -3,12 +3,15 @@ package sim
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // run starts a modem on its terminal and stops it when the test ends.
@@ -147,6 +150,54 @@ func TestLostPortHangsUpAndComesBack(t *testing.T) {
 	}
 	waitFor(t, func() bool { return m.up() })
 	ask(t, link, "AT", "OK")
+}
+
+// exclusive asks the terminal whether others are kept out (TIOCGEXCL).
+func (m *Modem) exclusive(t *testing.T) bool {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := unix.IoctlGetInt(int(m.tty.slave.Fd()), unix.TIOCGEXCL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n != 0
+}
+
+// A user that is killed leaves the terminal in exclusive mode, which lasts as long as anybody has it open, and the modem
+// always has: it must end that, or nobody but root gets in again. As long as any user is left it must not.
+func TestExclusiveUserIsKilled(t *testing.T) {
+	m := run(t, Config{})
+	waitFor(t, func() bool { return m.up() })
+	for range 3 {
+		first, err := os.OpenFile(m.Path(), os.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := os.OpenFile(m.Path(), os.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.IoctlSetInt(int(first.Fd()), unix.TIOCEXCL, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := second.WriteString("AT\r"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(second, make([]byte, 9)); err != nil { // echo and OK: the modem has had time to look
+			t.Fatal(err)
+		}
+		if !m.exclusive(t) {
+			t.Error("the mode was ended under a user that is left")
+		}
+		if err := second.Close(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return !m.exclusive(t) })
+	}
 }
 
 // up says that the modem answers again after a restart.

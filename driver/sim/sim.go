@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"time"
 )
@@ -170,9 +169,9 @@ func (m *Modem) Run(ctx context.Context) error {
 	for {
 		m.mu.Lock()
 		back, closed := m.back, m.closed
-		var master *os.File
+		var port tty // its files change when it is unplugged
 		if m.tty != nil {
-			master = m.tty.master
+			port = *m.tty
 		}
 		m.mu.Unlock()
 		switch {
@@ -184,14 +183,28 @@ func (m *Modem) Run(ctx context.Context) error {
 			case <-ctx.Done():
 			}
 			continue
-		case master == nil:
+		case port.master == nil:
 			return errors.New("simulated modem: it has no pseudo-terminal to run on")
 		}
-		err := m.Serve(ctx, master)
+		err := m.servePort(ctx, port)
 		if err != nil && !errors.Is(err, ErrUnplugged) && !errors.Is(err, ErrClosed) {
 			return fmt.Errorf("simulated modem %s: %w", m.cfg.Name, err)
 		}
 	}
+}
+
+// servePort is Serve on the pseudo-terminal, with an eye on who else has it open.
+func (m *Modem) servePort(ctx context.Context, port tty) error {
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		port.users.watch(port.slave)
+	}()
+	defer func() {
+		port.users.stop()
+		<-watched
+	}()
+	return m.Serve(ctx, port.master)
 }
 
 // Serve talks on rw until ctx ends (nil), the other side hangs up (nil) or the modem is unplugged ([ErrUnplugged]; rw is
