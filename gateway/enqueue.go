@@ -221,9 +221,10 @@ func (g *Gateway) accountKey(account string) string {
 	return "gw/acct/" + g.cfg.Secrets.Pseudonym("account", account) + "/"
 }
 
-// Erase removes every message and event of an account. A message that a modem holds keeps its bare record until the
-// verdict, so that the ledger stays whole.
-func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error {
+// Erase removes every message and event of an account, and what else is kept of its phones and those of its messages: inbound
+// texts, reports, failures. A message that a modem holds keeps its bare record until the verdict, so that the ledger stays
+// whole.
+func (g *Gateway) Erase(tx store.Txn, now time.Time, account string, numbers ...string) error {
 	prefix := g.accountKey(account)
 	var ids []string
 	if err := store.Keys(tx, store.Range{Prefix: prefix}, func(key string) bool {
@@ -233,6 +234,9 @@ func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error {
 		return err
 	}
 	phones := map[string]bool{}
+	for _, n := range numbers {
+		phones[n] = true
+	}
 	for _, id := range ids {
 		if err := tx.Delete(prefix + id); err != nil {
 			return err
@@ -241,7 +245,11 @@ func (g *Gateway) Erase(tx store.Txn, now time.Time, account string) error {
 			return err
 		}
 	}
+	delete(phones, "") // of what was erased before
 	for to := range phones {
+		if err := g.eraseInbound(tx, to); err != nil {
+			return err
+		}
 		if err := tx.Delete(g.recipientKey(to)); err != nil {
 			return err
 		}

@@ -313,6 +313,37 @@ func TestErase(t *testing.T) {
 	})
 }
 
+// The inbound texts of an erased account's phones go too, whatever form the network gave the number: those of its messages, and
+// those that only the account knows. Those of others stay, also of a phone abroad with the same last digits.
+func TestEraseForgetsInbound(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		const enrolled, abroad = "+447700900789", "+35377700900123"
+		b.enqueue(code(alice, 5*time.Minute))
+		sleep(2 * time.Second)
+		ctx := context.Background()
+		for i, from := range []string{alice, bob, "07700900123", enrolled, "Bank", "7777", abroad, alice} {
+			in := driver.Inbound{ICCID: "8944m0", From: from, Text: fmt.Sprint("text ", i), Sent: time.Now(), At: time.Now()}
+			if err := b.g.Inbound(ctx, "m0", in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.kv.Update(ctx, func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice", enrolled, enrolled) }); err != nil {
+			t.Fatal(err)
+		}
+		page, _, err := b.g.Inbox(ctx, 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		for _, item := range page {
+			left = append(left, item.From)
+		}
+		if diff := cmp.Diff([]string{abroad, "7777", "Bank", bob}, left); diff != "" {
+			t.Errorf("inbound texts after Erase (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Nothing that is kept for reports holds an erased number, nor what a report about it says.
 func TestEraseForgetsReports(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {

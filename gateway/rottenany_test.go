@@ -98,7 +98,7 @@ func everything(t *testing.T) map[string]string {
 	for key := range all {
 		kinds[strings.Split(key, "/")[1]] = true
 	}
-	for _, kind := range []string{"msg", "q", "acct", "evt", "out", "hook", "log", "in", "seen", "sim", "modem", "rcpt", "ref", "unsure", "early", "due", "conv", "clock"} {
+	for _, kind := range []string{"msg", "q", "acct", "evt", "out", "hook", "log", "in", "from", "seen", "sim", "modem", "rcpt", "ref", "unsure", "early", "due", "conv", "clock"} {
 		if !kinds[kind] {
 			t.Errorf("there is no record gw/%s/ to rot", kind)
 		}
@@ -173,7 +173,7 @@ func (b *bench) livesOn(rotten string) {
 	for _, m := range page {
 		check("convert", b.kv.Update(ctx, func(tx store.Txn) error { return b.g.Converted(tx, time.Now(), m.ID) }))
 	}
-	check("erase", b.kv.Update(ctx, func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }))
+	check("erase", b.kv.Update(ctx, func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice", alice) }))
 	check("pause", b.g.Pause(ctx, "m0"))
 	check("resume", b.g.Resume(ctx, "m0"))
 	sleep(26 * time.Hour)

@@ -209,7 +209,7 @@ func (s *Service) Erase(ctx context.Context, now time.Time, by Caller, accountID
 		return err
 	}
 	return s.do(ctx, now, by, "account.erase", accountID, func(w *work) error {
-		_, found, err := w.loadAccount()
+		a, found, err := w.loadAccount()
 		if err != nil && rotten(err) == "" { // one that does not open can still be erased
 			return err
 		}
@@ -219,23 +219,35 @@ func (s *Service) Erase(ctx context.Context, now time.Time, by Caller, accountID
 		if err := w.endAll(accountID); err != nil {
 			return err
 		}
-		if err := w.eraseChallenges(accountID); err != nil {
+		phones, err := w.eraseChallenges(accountID)
+		if err != nil {
 			return err
+		}
+		if a.SMS != nil {
+			phones = append(phones, a.SMS.Phone)
 		}
 		if err := w.tx.Delete(w.accountKey(accountID)); err != nil {
 			return err
 		}
-		return w.cfg.Outbox.Erase(w.tx, now, accountID)
+		return w.cfg.Outbox.Erase(w.tx, now, accountID, phones...)
 	})
 }
 
-func (w *work) eraseChallenges(accountID string) error {
+// eraseChallenges removes the account's challenges, and returns the phones that they were about.
+func (w *work) eraseChallenges(accountID string) (phones []string, err error) {
 	ids, err := w.owned(accountID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	keys := []string{}
 	for _, id := range ids {
+		c, found, err := load[challenge](w.tx, challengeKey(id))
+		if err != nil && rotten(err) == "" {
+			return nil, err
+		}
+		if found {
+			phones = append(phones, c.Phone)
+		}
 		keys = append(keys, challengeKey(id), w.ownedPrefix(accountID)+id)
 	}
 	for p := range w.policy.Purposes {
@@ -243,8 +255,8 @@ func (w *work) eraseChallenges(accountID string) error {
 	}
 	for _, key := range keys {
 		if err := w.tx.Delete(key); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return phones, nil
 }

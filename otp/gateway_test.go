@@ -160,6 +160,10 @@ func TestCodesGoThroughTheRealQueue(t *testing.T) {
 		if v.Status != otp.Verified {
 			t.Errorf("challenge is %s", v.Status)
 		}
+		time.Sleep(40 * 24 * time.Hour) // the messages are gone; only the account still knows the phone
+		s.kv.Collect(time.Now())
+		in := driver.Inbound{ICCID: "8944", From: number, Text: "stop", Sent: time.Now(), At: time.Now()}
+		s.must(s.queue.Inbound(ctx, "m", in))
 		s.must(s.rules.Erase(ctx, time.Now(), caller, account))
 		s.must(s.kv.View(ctx, func(tx store.Txn) error {
 			return tx.Scan(store.Range{}, func(key string, value []byte) bool {

@@ -296,7 +296,7 @@ func (o *fakeOutbox) Emit(tx store.Txn, now time.Time, e gateway.Event) error {
 	return store.Save(tx, fmt.Sprintf("gw/event/%08d", next(tx)), e, time.Time{})
 }
 
-func (o *fakeOutbox) Erase(tx store.Txn, now time.Time, account string) error {
+func (o *fakeOutbox) Erase(tx store.Txn, now time.Time, account string, _ ...string) error {
 	var doomed []string
 	err := tx.Scan(store.Range{Prefix: "gw/"}, func(key string, v []byte) bool {
 		if strings.Contains(string(v), `"account":"`+account+`"`) {

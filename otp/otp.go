@@ -36,8 +36,8 @@ type Outbox interface {
 	Lookup(tx store.Txn, id string) (gateway.Message, error)
 	// Emit writes an event.
 	Emit(tx store.Txn, now time.Time, e gateway.Event) error
-	// Erase removes every message and event of an account.
-	Erase(tx store.Txn, now time.Time, account string) error
+	// Erase removes every message and event of an account, and what else it keeps of its phones.
+	Erase(tx store.Txn, now time.Time, account string, phones ...string) error
 }
 
 // Converter is an Outbox that wants to know whose codes come back. *gateway.Gateway is one.
