@@ -68,7 +68,7 @@ func (m *Modem) submit(s submission) reply {
 	if r, struck := m.strike(AfterSubmit, to); struck {
 		return r
 	}
-	delay := m.cfg.SubmitTime + m.net.slowness(m, to)
+	delay := m.submitTime() + m.net.slowness(m, to)
 	if delay <= 0 {
 		return m.accept(s, to)
 	}
@@ -95,9 +95,10 @@ func (m *Modem) accept(s submission, to string) reply {
 	case m.credit == 0:
 		return fail(cms(m.net.cfg.CreditCause))
 	}
-	ref := m.ref
+	ref, boot := m.ref, m.boots
 	m.ref++ // wraps from 255 to 0 (TS 23.040 9.2.3.6)
 	v := m.net.submit(m, s.t, ref, to)
+	m.keepLink()
 	if v.cause != 0 {
 		return fail(cms(v.cause))
 	}
@@ -118,7 +119,11 @@ func (m *Modem) accept(s submission, to string) reply {
 	if m.kind.BlankLines {
 		answer.info = append([]string{""}, answer.info...)
 	}
-	if r, struck := m.strikeAccepted(answer, to); struck {
+	r, struck := m.strikeAccepted(answer, to)
+	if m.boots != boot {
+		m.ref = ref // what was not noted on the SIM (EF-SMSS) before a restart is given again
+	}
+	if struck {
 		return r
 	}
 	return answer

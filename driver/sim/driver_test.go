@@ -220,3 +220,39 @@ func TestDriverAndMagicNumbers(t *testing.T) {
 		})
 	}
 }
+
+// TestSecondSendIsNoSecondText: the port goes away between the network's yes and the modem's. The one second send that is
+// permitted asks the service centre to reject a duplicate, and its refusal is as good as a yes.
+func TestSecondSendIsNoSecondText(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		t.Run(map[bool]string{true: "with TP-RD", false: "without"}[again], func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, sim.Config{Seed: 5, SubmitTime: 100 * time.Millisecond})
+				r.ready()
+				for _, f := range []sim.Fault{
+					{Kind: sim.Delayed, Delay: 2 * time.Minute}, // the phone is off
+					{Kind: sim.LostPort, At: sim.AfterAccept, Sends: 1, For: 2 * time.Second},
+				} {
+					if _, err := r.net.AddFault(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+				to, text := "+447700900123", "Your code: 123456."
+				if got := r.send(to, text); got.Outcome != driver.Unknown {
+					t.Fatalf("the first: %+v", got)
+				}
+				r.until("away", time.Minute, func() bool { return r.state().State != driver.StateReady })
+				r.ready()
+				got := r.modem.Send(context.Background(), driver.Submit{To: to, Text: text, Validity: 5 * time.Minute, Again: again})
+				if got.Outcome != driver.Accepted || got.Taken != 1 {
+					t.Errorf("the second: %+v", got)
+				}
+				time.Sleep(5 * time.Minute)
+				want := map[bool]int{true: 1, false: 2}[again]
+				if m := r.net.Messages(sim.Filter{To: to}); len(m) != want {
+					t.Errorf("%d texts on the phone, want %d", len(m), want)
+				}
+			})
+		})
+	}
+}

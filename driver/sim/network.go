@@ -34,6 +34,7 @@ type Network struct {
 	next    uint64        // id of the next message
 	refs    int           // concatenation reference of the next inbound text
 	faults  faultList
+	held    centre
 	sent    uint64
 }
 
@@ -51,7 +52,7 @@ func NewNetwork(cfg NetworkConfig) *Network {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Network{cfg: cfg, phones: map[string]*phone{}, changed: make(chan struct{})}
+	n := &Network{cfg: cfg, phones: map[string]*phone{}, changed: make(chan struct{}), held: centre{}}
 	n.faults.seed(cfg.Seed)
 	return n
 }
@@ -172,11 +173,19 @@ func (n *Network) submit(m *Modem, t *tpdu.TPDU, ref uint8, to string) verdict {
 	if how.cause != 0 {
 		return verdict{cause: how.cause}
 	}
+	key := heldKey{from: m.id.number, to: to, ref: ref}
+	if t.FirstOctet.RD() && n.held.holds(key, now) {
+		return verdict{cause: duplicate}
+	}
 	n.sent++
 	if how.delay > validity(t, now) {
 		how.lose = true // TP-VP: the service centre gives up before the phone is there
 	}
-	if !how.lose && how.status == 0 {
+	switch {
+	case how.lose:
+		n.held.hold(key, now, now.Add(validity(t, now)))
+	case how.status == 0:
+		n.held.hold(key, now, now.Add(how.delay))
 		n.receive(m, t, to, now.Add(how.delay))
 	}
 	return verdict{reports: n.reports(m, t, ref, how, now)}
@@ -217,7 +226,7 @@ func (n *Network) reports(m *Modem, t *tpdu.TPDU, ref uint8, how treatment, now 
 func (n *Network) Clear() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.phones = map[string]*phone{}
+	n.phones, n.held = map[string]*phone{}, centre{}
 	n.faults.list = nil
 }
 

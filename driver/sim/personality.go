@@ -53,6 +53,7 @@ type Personality struct {
 	SRPrefix    string `yaml:"sr_prefix"`    // junk before a status report read from SR
 	CSMPRefused bool   `yaml:"csmp_refused"` // +CSMP= is ERROR
 	CMMSCause   int    `yaml:"cmms_cause"`   // +CMMS= is refused with this CMS cause
+	Link        int    `yaml:"link"`         // percent of the submit time that +CMMS saves
 	Spaceless   bool   `yaml:"spaceless"`    // "+CREG:0,1" without the space
 
 	Boot    []Line              `yaml:"boot"`    // after power-up, and what it waits for
@@ -133,6 +134,9 @@ func parsePersonality(name string, b []byte) (*Personality, error) {
 func (p *Personality) check() error {
 	if len(p.TAC) != 8 || strings.Trim(p.TAC, "0123456789") != "" {
 		return errors.New("tac: want 8 digits")
+	}
+	if p.Link < 0 || p.Link > 90 {
+		return errors.New("link: want a percentage from 0 to 90")
 	}
 	if !strings.Contains(p.Prompt, ">") {
 		return errors.New("prompt: want a > in it")

@@ -38,6 +38,7 @@ func TestPersonalityErrors(t *testing.T) {
 		{"no ds", strings.Replace(string(good), "ds: [0, 1]", "ds: []", 1), "cnmi: mode, mt, bm, ds and bfr each want at least one value"},
 		{"unknown memory", strings.Replace(string(good), "read: [SM", "read: [XX", 1), `memory "XX" is not among memories`},
 		{"empty memory", strings.Replace(string(good), "size: 20", "size: 0", 1), "want a size from 1 to 1000"},
+		{"link", strings.Replace(string(good), "link: 30", "link: 100", 1), "link: want a percentage from 0 to 90"},
 		{"prompt", string(good) + "prompt: hello\n", "prompt: want a > in it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -74,6 +74,7 @@ type Modem struct {
 	faults     effects
 	credit     int
 	clockShift time.Duration // +CCLK was set by so much
+	linkUntil  time.Time     // +CMMS keeps the link to the network open
 }
 
 // New makes a modem and opens its pseudo-terminal, so that Path is good at once; nothing is read before Run.
