@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"otpost/api/wire"
 	"otpost/otp"
@@ -32,6 +34,10 @@ func (s *Server) accountCalls() {
 		summary: "List an account's ways to get codes", about: "Each with its state, its masked target, since when, and when it was last used.",
 		codes:  []string{"not-found"},
 		answer: wire.IdentityList{Identities: []wire.IdentityStatus{{Type: "sms", Identity: exampleAccount().Identities.SMS}}}}, s.listIdentities)
+	register(s, call{id: "list-failures", method: http.MethodGet, path: base + "/failures", tag: "accounts", may: portal,
+		summary: "See why an account is blocked", about: "Where the counters of wrong answers stand that judge the account's answers.",
+		codes:  []string{"not-found"},
+		answer: wire.FailureCounters{Counters: []wire.FailureCounter{{Of: "account", Failures: 3, Left: 2, LastAt: exampleTime(0)}}}}, s.listFailures)
 	register(s, call{id: "set-pin", method: http.MethodPut, path: base + "/pin", tag: "accounts", may: portal, status: http.StatusNoContent,
 		summary: "Set or change the PIN", about: "The first PIN makes the account. To change it, `current_pin` is needed and counted like any answer.",
 		codes: []string{"weak-pin", "verification-failed", "blocked"}, example: map[string]any{"pin": "739154"}}, s.setPIN)
@@ -65,6 +71,20 @@ func (s *Server) listIdentities(ctx context.Context, in *AccountPath) (*answer[w
 		out.Identities = append(out.Identities, wire.IdentityStatus{Type: v.Type, Identity: identityOf(v)})
 	}
 	return &answer[wire.IdentityList]{out}, nil
+}
+
+func (s *Server) listFailures(ctx context.Context, in *AccountPath) (*answer[wire.FailureCounters], error) {
+	all, err := s.cfg.Rules.Failures(ctx, s.now(), in.Account)
+	if err != nil {
+		return nil, err
+	}
+	seconds := func(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+	out := wire.FailureCounters{Counters: []wire.FailureCounter{}}
+	for _, f := range all {
+		out.Counters = append(out.Counters, wire.FailureCounter{Of: f.Of, Failures: f.Row, Left: f.Left, BlockedFor: seconds(f.Blocked),
+			Strangers: seconds(f.Strangers), Locked: f.Locked, LastAt: f.Last.UTC()})
+	}
+	return &answer[wire.FailureCounters]{out}, nil
 }
 
 func identityOf(v otp.IdentityView) wire.Identity {

@@ -54,9 +54,17 @@ var errPageFull = errors.New("the page is full")
 func (s *Server) listAudit(ctx context.Context, in *struct {
 	From  uint64 `query:"from" minimum:"1" maximum:"9007199254740991" default:"1" doc:"The number of the first entry."`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"How many at most."`
+	Tail  bool   `query:"tail" doc:"The last page instead: as many as limit says, up to the end."`
 }) (*answer[wire.Audit], error) {
-	out := wire.Audit{Entries: []wire.AuditEntry{}}
-	err := s.cfg.Rules.AuditExport(ctx, in.From, func(e otp.AuditEntry) error {
+	end, err := s.cfg.Rules.AuditEnd(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if in.Tail {
+		in.From = end - min(end, uint64(in.Limit)) + 1
+	}
+	out := wire.Audit{Entries: []wire.AuditEntry{}, Last: end}
+	err = s.cfg.Rules.AuditExport(ctx, in.From, func(e otp.AuditEntry) error {
 		if len(out.Entries) == min(in.Limit, auditMost) {
 			out.Next = e.Seq
 			return errPageFull

@@ -28,19 +28,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"otpost/api/console"
+	"otpost/driver"
 	"otpost/driver/sim"
 	"otpost/gateway"
 	"otpost/gateway/store"
 	"otpost/otp"
 )
 
-// ModemControl reaches into the modems by name, past the queue. Names are checked by the caller. Both methods may take
+// ModemControl reaches into the modems by name, past the queue. Names are checked by the caller. Reset and USSD may take
 // minutes and end with ctx.
 type ModemControl interface {
 	// Reset takes the modem through its recovery.
 	Reset(ctx context.Context, name string) error
 	// USSD dials code and returns the network's text.
 	USSD(ctx context.Context, name, code string) (string, error)
+	// Trace returns the latest lines of the AT exchange, oldest first.
+	Trace(name string) ([]driver.TraceLine, error)
 }
 
 // Config is what a Server works with. Rules, Gateway, KV, Secrets and Log are required.
@@ -51,7 +54,7 @@ type Config struct {
 	Secrets    *store.Secrets
 	Log        *slog.Logger
 	Registry   *prometheus.Registry // nil: a new one
-	Modems     ModemControl         // nil: reset and ussd answer 503
+	Modems     ModemControl         // nil: reset, ussd and trace answer 503
 	Network    *sim.Network         // the simulated phones; nil unless the modems are simulated
 	MasterKeys MasterKeys           // nil: none are told of
 	Ready      func() error         // nil: always ready; the error's text is shown to callers

@@ -42,6 +42,8 @@ var matrix = map[string]string{
 	"POST /v1/modems/{name}/resume":                  "ops",
 	"POST /v1/modems/{name}/reset":                   "ops",
 	"POST /v1/modems/{name}/ussd":                    "ops",
+	"GET /v1/modems/{name}/trace":                    "ops",
+	"GET /v1/accounts/{account}/failures":            "portal",
 	"GET /v1/events":                                 "portal ops",
 	"GET /v1/accounts/{account}/identities":          "portal",
 	"GET /v1/master-keys":                            "",

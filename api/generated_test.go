@@ -19,12 +19,17 @@ import (
 	"go.uber.org/goleak"
 
 	"otpost/api/wire"
+	"otpost/driver"
 )
 
 // fakeModems stands in for the drivers.
 type fakeModems struct{}
 
 func (fakeModems) Reset(context.Context, string) error { return nil }
+
+func (fakeModems) Trace(string) ([]driver.TraceLine, error) {
+	return []driver.TraceLine{{At: time.Now(), Direction: driver.ToModem}}, nil
+}
 
 func (fakeModems) USSD(_ context.Context, _, code string) (string, error) {
 	if code == "*99#" {

@@ -41,7 +41,7 @@ func (s *Server) messageCalls() {
 	register(s, call{id: "name-recipient", method: http.MethodPost, path: "/v1/recipients", tag: "messages", may: append(may, ScopeOps),
 		summary: "Name a phone for a filter", about: "So that no number is written into an address: list its messages by the name.",
 		codes: []string{"invalid-phone", "country-not-allowed", "number-not-allowed"}, example: map[string]any{"to": "+447700900123"},
-		answer: wire.NamedRecipient{Recipient: "rcp_p7xk2m9qv4c3ws8d", To: "+44********23"}}, s.nameRecipient)
+		once: true, answer: wire.NamedRecipient{Recipient: "rcp_p7xk2m9qv4c3ws8d", To: "+44********23"}}, s.nameRecipient)
 	register(s, call{id: "get-message", method: http.MethodGet, path: "/v1/messages/{id}", tag: "messages", may: append(may, ScopeOps),
 		summary: "Look at a message", codes: []string{"not-found"}, answer: exampleMessage()}, s.getMessage)
 	register(s, call{id: "cancel-message", method: http.MethodDelete, path: "/v1/messages/{id}", tag: "messages", may: may, status: http.StatusNoContent,

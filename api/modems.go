@@ -35,6 +35,27 @@ func (s *Server) modemCalls() {
 	register(s, call{id: "dial-ussd", method: http.MethodPost, path: one + "/ussd", tag: "modems", may: ops, once: true,
 		summary: "Dial a USSD code", about: "For example to ask for the balance of a prepaid SIM.",
 		codes: []string{"not-found", "modem-failed"}, example: map[string]any{"code": "*100#"}, answer: wire.USSDAnswer{Answer: "Your balance is 12.50"}}, s.dialUSSD)
+	register(s, call{id: "trace-modem", method: http.MethodGet, path: one + "/trace", tag: "modems", may: ops,
+		summary: "See what a modem says", about: "The latest lines of the AT exchange, without PDUs, texts, PINs, USSD and full numbers.",
+		codes: []string{"not-found"}, answer: wire.Trace{Lines: []wire.TraceLine{{At: exampleTime(0), Direction: "to-modem", Line: "AT+CSQ"}}}}, s.traceModem)
+}
+
+func (s *Server) traceModem(ctx context.Context, in *ModemPath) (*answer[wire.Trace], error) {
+	if _, err := s.getModem(ctx, in); err != nil {
+		return nil, err
+	}
+	if s.cfg.Modems == nil {
+		return nil, after(problem(codeUnavailable, "the modems cannot be reached from here"), time.Minute)
+	}
+	lines, err := s.cfg.Modems.Trace(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	out := wire.Trace{Lines: make([]wire.TraceLine, len(lines))}
+	for i, l := range lines {
+		out.Lines[i] = wire.TraceLine{At: l.At.UTC(), Direction: string(l.Direction), Line: l.String()}
+	}
+	return &answer[wire.Trace]{out}, nil
 }
 
 func (s *Server) listModems(ctx context.Context, _ *struct{}) (*answer[wire.Modems], error) {

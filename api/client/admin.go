@@ -24,6 +24,12 @@ func (c *Client) Audit(ctx context.Context, from uint64, limit int) (*wire.Audit
 	return call[wire.Audit](ctx, c, http.MethodGet, path("audit"), q, nil)
 }
 
+// AuditTail reads the last entries of the audit trail, oldest first.
+func (c *Client) AuditTail(ctx context.Context, limit int) (*wire.Audit, error) {
+	q := url.Values{"tail": {"true"}, "limit": {strconv.Itoa(limit)}}
+	return call[wire.Audit](ctx, c, http.MethodGet, path("audit"), q, nil)
+}
+
 // auditPatience is how long a check of the whole trail may take.
 const auditPatience = 10 * time.Minute
 

@@ -277,6 +277,16 @@ func (c *Client) Identities(ctx context.Context, account string) (*wire.Identity
 	return call[wire.IdentityList](ctx, c, http.MethodGet, path("accounts", account, "identities"), nil, nil)
 }
 
+// Failures tells where the counters of wrong answers stand that judge an account's answers.
+func (c *Client) Failures(ctx context.Context, account string) (*wire.FailureCounters, error) {
+	return call[wire.FailureCounters](ctx, c, http.MethodGet, path("accounts", account, "failures"), nil, nil)
+}
+
+// TraceModem returns the latest lines between the daemon and a modem, redacted.
+func (c *Client) TraceModem(ctx context.Context, name string) (*wire.Trace, error) {
+	return call[wire.Trace](ctx, c, http.MethodGet, path("modems", name, "trace"), nil, nil)
+}
+
 // Webhooks lists the endpoints that events are posted to.
 func (c *Client) Webhooks(ctx context.Context) (*wire.Webhooks, error) {
 	return call[wire.Webhooks](ctx, c, http.MethodGet, path("webhooks"), nil, nil)

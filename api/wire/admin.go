@@ -53,6 +53,7 @@ type AuditEntry struct {
 type Audit struct {
 	Entries []AuditEntry `json:"entries" nullable:"false" doc:"The page."`
 	Next    uint64       `json:"next,omitempty" doc:"Where the next page begins; absent on the last." example:"201"`
+	Last    uint64       `json:"last" doc:"The number of the trail's last entry; 0: there is none." example:"4711"`
 }
 
 // AuditCheck is the outcome of a check of the whole trail.

@@ -115,6 +115,18 @@ type USSDAnswer struct {
 	Answer string `json:"answer" doc:"The network's text." example:"Your balance is 12.50"`
 }
 
+// TraceLine is one line between the daemon and a modem.
+type TraceLine struct {
+	At        time.Time `json:"at" doc:"When it went over the line."`
+	Direction string    `json:"direction" enum:"to-modem,from-modem" doc:"Who wrote it." example:"from-modem"`
+	Line      string    `json:"line" doc:"The line, without PDUs, texts, PINs, USSD and full numbers; one of unknown kind shows its length only." example:"+CSQ: 20,99"`
+}
+
+// Trace is the latest exchange with a modem.
+type Trace struct {
+	Lines []TraceLine `json:"lines" nullable:"false" doc:"Oldest first; some hundred at most."`
+}
+
 // Event is something that happened; the data of one server-sent event. It never holds a code, PIN, text or full phone.
 type Event struct {
 	ID      string         `json:"id" doc:"Ascending; give the last one seen to go on after it." example:"evt_01k9w3b5x8t2q4r6s7v9y0z1a2"`

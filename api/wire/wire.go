@@ -127,3 +127,19 @@ type ChallengeMessage struct {
 	Status string `json:"status,omitempty" doc:"The message's state." example:"queued"`
 	Parts  int    `json:"parts,omitempty" doc:"How many SMS it takes; known once it was handed over." example:"1"`
 }
+
+// FailureCounter is where one counter of wrong answers stands.
+type FailureCounter struct {
+	Of         string    `json:"of" enum:"account,phone,pin" doc:"What it counts by: codes by the account, codes by its phone, or the account's PIN." example:"account"`
+	Failures   int       `json:"failures" doc:"Wrong answers since the last right one." example:"3"`
+	Left       int       `json:"left" doc:"Answers that somebody known may still give before a block." example:"2"`
+	BlockedFor int       `json:"blocked_for" doc:"Seconds of a block for everyone that are left." example:"0"`
+	Strangers  int       `json:"strangers_blocked_for" doc:"Seconds of a block for addresses (or accounts) that never succeeded." example:"0"`
+	Locked     bool      `json:"locked" doc:"Whether only an unlock helps." example:"false"`
+	LastAt     time.Time `json:"last_at,omitzero" doc:"When it last changed."`
+}
+
+// FailureCounters are all that judge an account's answers.
+type FailureCounters struct {
+	Counters []FailureCounter `json:"counters" nullable:"false" doc:"All that judge the account's answers."`
+}

@@ -129,3 +129,12 @@ func (c modemControl) USSD(ctx context.Context, name, code string) (string, erro
 	}
 	return m.USSD(ctx, code)
 }
+
+// Trace returns the latest lines between the daemon and a modem, redacted.
+func (c modemControl) Trace(name string) ([]driver.TraceLine, error) {
+	m, err := c.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return m.Trace(), nil
+}
