@@ -19,7 +19,7 @@ var templateFiles embed.FS
 // The files that every page is made with.
 const (
 	layoutFile = "layout.html"
-	partsFile  = "parts.html"
+	partsFiles = "parts*.html"
 )
 
 // pages are the templates by name: layout, parts and the page's own.
@@ -53,7 +53,7 @@ type menuItem struct {
 func (f frame) May(scopes ...string) bool { return f.request.may(scopes...) }
 
 func (c *Console) parse() (pages, error) {
-	base, err := template.New("").Funcs(c.functions()).ParseFS(templateFiles, "templates/"+layoutFile, "templates/"+partsFile)
+	base, err := template.New("").Funcs(c.functions()).ParseFS(templateFiles, "templates/"+layoutFile, "templates/"+partsFiles)
 	if err != nil {
 		return nil, fmt.Errorf("read the templates: %w", err)
 	}
@@ -64,7 +64,7 @@ func (c *Console) parse() (pages, error) {
 	all := pages{}
 	for _, file := range files {
 		name := path.Base(file)
-		if name == layoutFile || name == partsFile {
+		if shared, _ := path.Match(partsFiles, name); shared || name == layoutFile {
 			continue
 		}
 		one, err := base.Clone()

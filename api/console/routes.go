@@ -22,10 +22,10 @@ type route struct {
 // routes are all paths behind the sign-in.
 func routes() []route {
 	ops := []string{scopeOps}
-	return []route{
+	return append(simulationRoutes(), []route{
 		{method: "GET", path: "{$}", nav: "overview", may: ops, serve: overview},
 		{method: "POST", path: "sign-out", may: ops, serve: signOut},
-	}
+	}...)
 }
 
 // entry is a line of the menu.
@@ -40,6 +40,8 @@ func menu() []entry {
 	ops := []string{scopeOps}
 	return []entry{
 		{name: "overview", path: "", may: ops},
+		{name: "phones", path: "phones", may: ops, simulated: true},
+		{name: "tryit", path: "try", may: ops, simulated: true},
 	}
 }
 

@@ -33,6 +33,7 @@ type session struct {
 	mu    sync.Mutex
 	seen  time.Time // last request by a person; under mu
 	notes []note    // to be shown with the next page; under mu
+	pages pageState // what pages remember of the visitor; under mu
 }
 
 // note is a word about what was just done.

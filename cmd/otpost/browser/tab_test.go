@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,7 @@ type tab struct {
 	mu       sync.Mutex
 	faults   []string
 	accepted []string // parts of console errors that the test is about
+	hosts    []string // where requests may go
 	requests []string
 }
 
@@ -36,7 +38,7 @@ func (w *world) tab(t *testing.T) *tab {
 	t.Helper()
 	deadline, cancel := context.WithTimeout(w.browser, 3*patience)
 	ctx, done := chromedp.NewContext(deadline, chromedp.WithNewBrowserContext())
-	b := &tab{t: t, world: w, ctx: ctx}
+	b := &tab{t: t, world: w, ctx: ctx, hosts: []string{strings.TrimPrefix(w.base, "http://")}}
 	if err := chromedp.Listen(ctx, b.heard); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
@@ -48,6 +50,7 @@ func (w *world) tab(t *testing.T) *tab {
 			t.Fatalf("watch the tab: %v", err)
 		}
 	}
+	b.size(1280, 800)
 	t.Cleanup(func() {
 		done()
 		cancel()
@@ -83,12 +86,18 @@ func (b *tab) accept(text string) {
 	b.accepted = append(b.accepted, text)
 }
 
+// alsoTo says that the test itself goes to another site.
+func (b *tab) alsoTo(base string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hosts = append(b.hosts, strings.TrimPrefix(base, "http://"))
+}
+
 func (b *tab) judge() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	host := strings.TrimPrefix(b.world.base, "http://")
 	for _, r := range b.requests {
-		if u, err := url.Parse(r); err != nil || u.Scheme != "data" && u.Host != host {
+		if u, err := url.Parse(r); err != nil || u.Scheme != "data" && !slices.Contains(b.hosts, u.Host) {
 			b.t.Errorf("a request leaves the host: %s", r)
 		}
 	}

@@ -1,0 +1,68 @@
+package console
+
+import "maps"
+
+// simulationRoutes are the paths of the pages about the simulation.
+func simulationRoutes() []route {
+	ops := []string{scopeOps}
+	return []route{
+		{method: "GET", path: "phones", nav: "phones", may: ops, simulated: true, serve: phones},
+		{method: "POST", path: "phones/text", nav: "phones", may: ops, simulated: true, serve: writeText},
+		{method: "POST", path: "phones/empty", nav: "phones", may: ops, simulated: true, serve: emptyPhone},
+		{method: "POST", path: "phones/faults", nav: "phones", may: ops, simulated: true, serve: orderFault},
+		{method: "POST", path: "phones/faults/end", nav: "phones", may: ops, simulated: true, serve: endFault},
+		{method: "GET", path: "try", nav: "tryit", may: ops, simulated: true, serve: tryIt},
+		{method: "POST", path: "try/account", nav: "tryit", may: ops, simulated: true, serve: tryAccount},
+		{method: "POST", path: "try/pin", nav: "tryit", may: ops, simulated: true, serve: tryPIN},
+		{method: "POST", path: "try/enable", nav: "tryit", may: ops, simulated: true, serve: tryEnable},
+		{method: "POST", path: "try/enable/verify", nav: "tryit", may: ops, simulated: true, serve: tryEnableVerify},
+		{method: "POST", path: "try/disable", nav: "tryit", may: ops, simulated: true, serve: tryDisable},
+		{method: "POST", path: "try/disable/verify", nav: "tryit", may: ops, simulated: true, serve: tryDisableVerify},
+		{method: "POST", path: "try/withdrawal", nav: "tryit", may: ops, simulated: true, serve: tryWithdraw},
+		{method: "POST", path: "try/withdrawal/verify", nav: "tryit", may: ops, simulated: true, serve: tryWithdrawVerify},
+		{method: "POST", path: "try/resend", nav: "tryit", may: ops, simulated: true, serve: tryResend},
+	}
+}
+
+// pageState is what the pages about the simulation remember of a visitor. It is under its session's mu.
+type pageState struct {
+	read  map[string]uint64 // by phone, the newest text that was seen
+	trial *trial
+}
+
+// maxRead bounds how many phones a session remembers.
+const maxRead = 10_000
+
+// readTo notes that a phone's texts have been seen up to one.
+func (s *session) readTo(number string, id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pages.read == nil || len(s.pages.read) >= maxRead {
+		s.pages.read = map[string]uint64{}
+	}
+	s.pages.read[number] = max(id, s.pages.read[number])
+}
+
+// readBy returns by phone what has been seen.
+func (s *session) readBy() map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.pages.read)
+}
+
+// trial returns the visitor's, which begins when it is first asked for.
+func (s *session) trial() trial {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pages.trial == nil {
+		t := newTrial()
+		s.pages.trial = &t
+	}
+	return *s.pages.trial
+}
+
+func (s *session) keep(t trial) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages.trial = &t
+}
