@@ -33,6 +33,12 @@ type families map[string][]string
 // described asks every package what it can export, whether or not it has counted anything yet.
 func described(t *testing.T) families {
 	t.Helper()
+	return descriptions(registered(t))
+}
+
+// registered is a registry that every package has put its metrics into.
+func registered(t *testing.T) *prometheus.Registry {
+	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	log := slog.New(slog.DiscardHandler)
@@ -58,7 +64,7 @@ func described(t *testing.T) families {
 	must(t, err)
 	_, err = api.New(api.Config{Rules: rules, Gateway: queue, KV: kv, Secrets: kv.Secrets(), Log: log, Registry: reg})
 	must(t, err)
-	return descriptions(reg)
+	return reg
 }
 
 var describes = regexp.MustCompile(`fqName: "([a-z0-9_]+)".*variableLabels: \{([^}]*)\}`)

@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-//go:embed manual.css howto runbook
+//go:embed manual.css tutorial howto reference explanation runbook
 var files embed.FS
 
 // Part is a part of the manual: its heading and its pages in reading order.
@@ -41,7 +41,10 @@ func outline() []struct {
 		name, title string
 		pages       []string
 	}{
-		{"howto", "How to", []string{"identity-providers"}},
+		{"tutorial", "Tutorial", []string{"demo", "first-modem", "portal"}},
+		{"howto", "How to", []string{"install", "modem", "tls", "keys", "backup", "prometheus", "webhooks", "container", "migrate", "typescript", "identity-providers"}},
+		{"reference", "Reference", []string{"configuration", "commands", "metrics"}},
+		{"explanation", "Explanation", []string{"delivery", "threats"}},
 		{"runbook", "Alerts", runbook()},
 	}
 }
