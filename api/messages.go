@@ -61,6 +61,7 @@ func (s *Server) sendMessage(ctx context.Context, in *struct{ Body wire.SendMess
 		if err != nil {
 			return nil, err
 		}
+		d.Request = infoOf(ctx).id
 		drafts = append(drafts, d)
 	}
 	var first gateway.Message

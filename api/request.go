@@ -49,9 +49,15 @@ func requestAttrs(ctx context.Context, more ...slog.Attr) []slog.Attr {
 // A correlation id that is taken over from the caller: long enough to be one, nothing that could break a log line.
 var saneID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{7,63}$`)
 
+// traceParent is the header field of W3C Trace Context, version 00; the id of the trace is its first group.
+var traceParent = regexp.MustCompile(`^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
 func requestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); saneID.MatchString(id) {
 		return id
+	}
+	if m := traceParent.FindStringSubmatch(r.Header.Get("Traceparent")); m != nil && strings.Trim(m[1], "0") != "" {
+		return m[1]
 	}
 	return "req-" + strings.ToLower(rand.Text()[:16])
 }

@@ -47,6 +47,8 @@ type Submit struct {
 	Again     bool          // this is the one permitted second send: TP-RD (reject duplicates) is set
 	Flash     bool          // class 0
 	More      bool          // the queue holds more for this modem: +CMMS may keep the link open
+	Message   string        // the caller's id of it, for the log; may be empty
+	Request   string        // correlation id of the request that asked for it, for the log; may be empty
 
 	// Yield is asked between two parts, by the modem's loop: true leaves the rest to another hand-over (Refused with
 	// CodeYielded and what was taken), because something more urgent waits. nil: the parts go back to back.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -59,7 +60,7 @@ func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result
 		if end, ok := life.Deadline(); ok {
 			stamp(part, time.Until(end))
 		}
-		one := s.part(life, part)
+		one := s.part(life, part, sub)
 		if !one.submitted.IsZero() {
 			res.Submitted = one.submitted
 		}
@@ -88,15 +89,18 @@ func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result
 }
 
 // part submits one TPDU and measures it.
-func (s *session) part(life context.Context, tpdu []byte) submission {
+func (s *session) part(life context.Context, tpdu []byte, sub Submit) submission {
 	start := time.Now()
 	one := s.l.submit(s.ctx, life, tpdu)
 	m := s.m.metrics
 	m.submitSeconds.WithLabelValues(s.m.cfg.Name).Observe(time.Since(start).Seconds())
 	m.submits.WithLabelValues(s.m.cfg.Name, string(one.outcome), string(one.class)).Inc()
+	level := slog.LevelDebug
 	if one.outcome != Accepted {
-		s.m.log.Info("part not accepted", "outcome", one.outcome, "class", one.class, "code", one.code)
+		level = slog.LevelInfo
 	}
+	s.m.log.Log(context.Background(), level, "part", "message_id", sub.Message, "request_id", sub.Request,
+		"outcome", one.outcome, "class", one.class, "code", one.code, "took", time.Since(start))
 	if one.class == ClassStorage {
 		s.soon(task{"sweep", s.sweep})
 	}

@@ -52,7 +52,7 @@ func (g *Gateway) handle(ctx context.Context, m *modemState, e *entry) error {
 	g.watch(m, j, began)
 	r := g.hand(ctx, m, j)
 	if err := g.settle(ctx, m, j, r); err != nil {
-		g.cfg.Log.Error("verdict was not written: the message is uncertain at the next start", "message", j.id, "error", err)
+		g.cfg.Log.Error("verdict was not written: the message is uncertain at the next start", "message_id", j.id, "request_id", j.submit.Request, "error", err)
 		return err
 	}
 	g.done(m, r, j, time.Since(began))
@@ -132,6 +132,7 @@ func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, err
 		i := msg.claim(now, m.name, iccid)
 		j = &job{id: msg.ID, attempt: i, parts: piece, iccid: iccid, notAfter: msg.NotAfter, lane: msg.Lane, submit: driver.Submit{
 			To: msg.To, Text: text, ConcatRef: msg.ConcatRef, SkipParts: msg.Attempts[i].First, Again: msg.Attempts[i].Again, Flash: msg.Flash,
+			Message: msg.ID, Request: msg.Request,
 		}}
 		return g.put(tx, now, Queued, &msg)
 	})
@@ -153,7 +154,7 @@ func (g *Gateway) text(tx store.Txn, now time.Time, m *Message) (text string, go
 	case errors.Is(err, ErrMoot):
 		m.end(now, Canceled, errMoot)
 	case err != nil || text == "":
-		g.cfg.Log.Error("text of a code was not made", "message", m.ID, "error", err)
+		g.cfg.Log.Error("text of a code was not made", "message_id", m.ID, "request_id", m.Request, "error", err)
 		m.end(now, Failed, errRender)
 	default:
 		return text, false, nil
@@ -214,7 +215,7 @@ func (g *Gateway) hand(ctx context.Context, m *modemState, j *job) driver.Result
 	switch r.Outcome {
 	case driver.Accepted, driver.Refused, driver.Unknown:
 	default:
-		g.cfg.Log.Error("modem gave no verdict", "modem", m.name, "message", j.id)
+		g.cfg.Log.Error("modem gave no verdict", "modem", m.name, "message_id", j.id, "request_id", j.submit.Request)
 		r = driver.Result{Outcome: driver.Unknown, Code: "no-verdict", Done: time.Now()}
 	}
 	return r

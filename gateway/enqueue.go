@@ -107,7 +107,7 @@ func (g *Gateway) tooLong(d *Draft, parts int) error {
 func (d *Draft) message(id string, now time.Time, parts int) Message {
 	return Message{
 		ID: id, To: d.To, Country: d.Country, Kind: d.Kind, Lane: d.Lane, Ref: d.Ref, Text: d.Text, Account: d.Account,
-		Purpose: d.Purpose, Flash: d.Flash, Unsure: d.Unsure, Status: Queued, Parts: parts, CreatedAt: now, NotAfter: d.NotAfter,
+		Purpose: d.Purpose, Flash: d.Flash, Unsure: d.Unsure, Request: d.Request, Status: Queued, Parts: parts, CreatedAt: now, NotAfter: d.NotAfter,
 	}
 }
 
@@ -157,9 +157,10 @@ func (g *Gateway) put(tx store.Txn, now time.Time, was Status, m *Message) error
 // follow brings index and metrics to what was committed.
 func (g *Gateway) follow(m *Message, was Status, now time.Time) {
 	g.metrics.moved(m, was)
+	g.moved(m, was, now)
 	id, err := parseID(messagePrefix, m.ID)
 	if err != nil {
-		g.cfg.Log.Error("message has no proper id", "message", m.ID)
+		g.cfg.Log.Error("message has no proper id", "message_id", m.ID)
 		return
 	}
 	g.mu.Lock()
@@ -279,7 +280,7 @@ func (g *Gateway) eraseOne(tx store.Txn, now time.Time, id string, phones map[st
 	if err := g.forgetReports(tx, &m); err != nil {
 		return err
 	}
-	m.To, m.Account, m.Ref, m.Text, m.Purpose, m.Country = "", "", "", "", "", ""
+	m.To, m.Account, m.Ref, m.Text, m.Purpose, m.Country, m.Request = "", "", "", "", "", "", ""
 	was := m.Status
 	switch {
 	case was == Sending:

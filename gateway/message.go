@@ -9,7 +9,6 @@ package gateway
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"otpost/driver"
@@ -79,6 +78,7 @@ type Draft struct {
 	NotAfter time.Time
 	Flash    bool
 	Unsure   Uncertainty // empty: by kind, from the configuration
+	Request  string      // correlation id of the request that asks for it, for the log; may be empty
 }
 
 // Message is the ledger's record of one message. To and Text are secrets and redacted in logs.
@@ -94,6 +94,7 @@ type Message struct {
 	Purpose     string      `json:"purpose,omitempty"`
 	Flash       bool        `json:"flash,omitempty"`
 	Unsure      Uncertainty `json:"unsure,omitempty"`
+	Request     string      `json:"request,omitempty"` // correlation id of the request that asked for it
 	Status      Status      `json:"status"`
 	Parts       int         `json:"parts,omitempty"` // as estimated until a modem has encoded it
 	Again       bool        `json:"again,omitempty"` // the next hand-over is the one permitted second send
@@ -130,11 +131,6 @@ type Attempt struct {
 type PartReport struct {
 	Status byte      `json:"status"` // TP-ST
 	At     time.Time `json:"at,omitzero"`
-}
-
-// LogValue keeps number and text out of logs.
-func (m Message) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("id", m.ID), slog.String("status", string(m.Status)), slog.String("lane", m.Lane.String()))
 }
 
 // Modem is what the gateway needs of a driver. *driver.Modem is one; simulations bring their own.

@@ -132,7 +132,7 @@ func (g *Gateway) recoverIDs(tx store.Txn) error {
 func (g *Gateway) restore(id string, r queueRecord, now time.Time) {
 	u, err := parseID(messagePrefix, id)
 	if err != nil {
-		g.cfg.Log.Error("queue holds an improper id", "message", id)
+		g.cfg.Log.Error("queue holds an improper id", "message_id", id)
 		return
 	}
 	g.mu.Lock()

@@ -17,7 +17,7 @@ func (g *Gateway) find(tx store.Txn, id string) (Message, error) {
 	if rotten(err) != messageKey(id) {
 		return m, err
 	}
-	g.cfg.Log.Error("message does not open and is left out: restore it from a backup", "message", id, "error", err)
+	g.cfg.Log.Error("message does not open and is left out: restore it from a backup", "message_id", id, "error", err)
 	tx.OnDone(func(committed bool) {
 		if committed {
 			g.metrics.corrupt.Inc()
@@ -132,7 +132,7 @@ func (g *Gateway) mend(ctx context.Context, id string) (sending bool, err error)
 	if err != nil {
 		return false, fmt.Errorf("mend the queue: %w", err)
 	}
-	g.cfg.Log.Error("record of the queue did not open and was made anew from its message", "message", id, "live", live)
+	g.cfg.Log.Error("record of the queue did not open and was made anew from its message", "message_id", id, "live", live)
 	if live && !r.Sending {
 		g.restore(id, r, time.Now())
 	}

@@ -247,7 +247,7 @@ func (w *work) admit(c *challenge) (LimitState, error) {
 func (w *work) transmit(c *challenge) error {
 	m, err := w.cfg.Outbox.Enqueue(w.tx, w.now, gateway.Draft{
 		To: c.Phone, Country: c.Country, Kind: gateway.KindCode, Lane: w.policy.Purposes[c.Purpose].Lane,
-		Ref: reference(c), Account: c.Account, Purpose: string(c.Purpose), NotAfter: c.ExpiresAt,
+		Ref: reference(c), Account: c.Account, Purpose: string(c.Purpose), NotAfter: c.ExpiresAt, Request: w.by.Request,
 	})
 	if err != nil {
 		return err
