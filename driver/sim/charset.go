@@ -2,7 +2,6 @@ package sim
 
 import (
 	"encoding/hex"
-	"slices"
 	"strings"
 
 	"github.com/warthog618/sms/encoding/gsm7"
@@ -11,8 +10,6 @@ import (
 
 // charsets are those of +CSCS (TS 27.007 5.5).
 func charsets() []string { return []string{"GSM", "IRA", "UCS2", "HEX", "8859-1", "UTF-8"} }
-
-func knownCharset(name string) bool { return slices.Contains(charsets(), name) }
 
 // toHost writes UTF-8 text in the host's character set; what the set lacks becomes a question mark.
 func (m *Modem) toHost(text string) string {

@@ -15,7 +15,7 @@ func messageSettings() []entry {
 		{name: "+CSMS", read: readService, set: setService, sms: true, test: func(m *Modem) string { return m.kind.CSMS }},
 		{name: "+CMGF", read: readFormat, set: setFormat, sms: true, test: constant("(0,1)")},
 		{name: "+CSCS", read: func(m *Modem, _ *call) reply { return info(fmt.Sprintf(`+CSCS: "%s"`, m.set.charset)) },
-			set: setCharset, test: func(*Modem) string { return `("` + strings.Join(charsets(), `","`) + `")` }},
+			set: setCharset, test: func(m *Modem) string { return `("` + strings.Join(m.kind.Charsets, `","`) + `")` }},
 		{name: "+CSMP", read: readParameters, set: setParameters, sms: true},
 		{name: "+CSDH", test: constant("(0,1)"), sms: true, read: func(m *Modem, _ *call) reply {
 			return info(fmt.Sprintf("+CSDH: %d", map[bool]int{true: 1}[m.set.show]))
@@ -78,8 +78,8 @@ func setFormat(m *Modem, c *call) reply {
 
 func setCharset(m *Modem, c *call) reply {
 	name := strings.ToUpper(c.str(0, ""))
-	if !knownCharset(name) {
-		if plain, ok := fromUCS2(name); ok && knownCharset(plain) {
+	if !slices.Contains(m.kind.Charsets, name) {
+		if plain, ok := fromUCS2(name); ok && slices.Contains(m.kind.Charsets, plain) {
 			name = plain // hosts that are in UCS2 write the next set's name in it
 		} else {
 			return fail(cme(50))
@@ -145,6 +145,9 @@ func setCNMI(m *Modem, c *call) reply {
 		}
 		next[i] = v
 	}
+	if direct := next[1] > 1 || next[3] == 1; direct && k.Direct != nil && !slices.Contains(k.Direct, next[0]) {
+		return fail(cms(302))
+	}
 	m.set.cnmi = next
 	if next[0] == 0 {
 		return reply{}
@@ -164,12 +167,15 @@ func setCNMI(m *Modem, c *call) reply {
 
 func testMemories(m *Modem) string {
 	list := func(names []string) string { return `("` + strings.Join(names, `","`) + `")` }
+	if m.kind.Groups == 2 {
+		return "(" + list(m.kind.Read) + "," + list(m.kind.Write) + ")"
+	}
 	return list(m.kind.Read) + "," + list(m.kind.Write) + "," + list(m.kind.Receive)
 }
 
 func readMemories(m *Modem, _ *call) reply {
 	var parts []string
-	for _, name := range m.route.memories {
+	for _, name := range m.route.memories[:m.kind.Groups] {
 		used, total := m.usage(m.mem.boxes[name])
 		parts = append(parts, fmt.Sprintf(`"%s",%d,%d`, name, used, total))
 	}
@@ -178,7 +184,7 @@ func readMemories(m *Modem, _ *call) reply {
 
 func setMemories(m *Modem, c *call) reply {
 	next := m.route.memories
-	if len(c.args) > 3 || c.str(0, "") == "" {
+	if len(c.args) > m.kind.Groups || c.str(0, "") == "" {
 		return fail(cms(302))
 	}
 	for i, allowed := range [][]string{m.kind.Read, m.kind.Write, m.kind.Receive} {
@@ -190,7 +196,7 @@ func setMemories(m *Modem, c *call) reply {
 	}
 	m.route.memories = next
 	var parts []string
-	for _, name := range next {
+	for _, name := range next[:m.kind.Groups] {
 		used, total := m.usage(m.mem.boxes[name])
 		parts = append(parts, fmt.Sprintf("%d,%d", used, total))
 	}

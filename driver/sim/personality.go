@@ -40,11 +40,14 @@ type Personality struct {
 
 	CNMI     CNMI     `yaml:"cnmi"`
 	Memories []Memory `yaml:"memories"`
-	Read     []string `yaml:"read"`    // mem1 of +CPMS
-	Write    []string `yaml:"write"`   // mem2
-	Receive  []string `yaml:"receive"` // mem3
-	Phase2   bool     `yaml:"phase2"`  // +CSMS=1 is taken
-	CSMS     string   `yaml:"csms"`    // +CSMS=?
+	Read     []string `yaml:"read"`     // mem1 of +CPMS
+	Write    []string `yaml:"write"`    // mem2
+	Receive  []string `yaml:"receive"`  // mem3
+	Groups   int      `yaml:"groups"`   // of memories that +CPMS tells: 3, in old modems 2
+	Phase2   bool     `yaml:"phase2"`   // +CSMS=1 is taken
+	Service  int      `yaml:"service"`  // +CSMS? after power-up
+	CSMS     string   `yaml:"csms"`     // +CSMS=?
+	Charsets []string `yaml:"charsets"` // of +CSCS, the first after power-up; default: all
 
 	CDSIMemory  string `yaml:"cdsi_memory"`  // what +CDSI claims, when it is not where the report is
 	CPINNoOK    bool   `yaml:"cpin_no_ok"`   // +CPIN? is not followed by OK
@@ -72,6 +75,7 @@ type CNMI struct {
 	BM      []int  `yaml:"bm"`
 	DS      []int  `yaml:"ds"`
 	BFR     []int  `yaml:"bfr"`
+	Direct  []int  `yaml:"direct"` // modes in which mt 2 and 3 and ds 1 are taken; default: all
 	Default [5]int `yaml:"default"`
 }
 
@@ -119,7 +123,7 @@ func LoadPersonality(name string) (*Personality, error) {
 }
 
 func parsePersonality(name string, b []byte) (*Personality, error) {
-	p := &Personality{Prompt: "\r\n> ", Unknown: "ERROR", Escape: "OK", Echo: true}
+	p := &Personality{Prompt: "\r\n> ", Unknown: "ERROR", Escape: "OK", Echo: true, Groups: 3, Charsets: charsets()}
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
 	if err := dec.Decode(p); err != nil && !errors.Is(err, io.EOF) {
@@ -135,8 +139,16 @@ func (p *Personality) check() error {
 	if len(p.TAC) != 8 || strings.Trim(p.TAC, "0123456789") != "" {
 		return errors.New("tac: want 8 digits")
 	}
-	if p.Link < 0 || p.Link > 90 {
+	switch {
+	case p.Link < 0 || p.Link > 90:
 		return errors.New("link: want a percentage from 0 to 90")
+	case p.Groups != 2 && p.Groups != 3:
+		return errors.New("groups: want 2 or 3")
+	}
+	for _, name := range p.Charsets {
+		if !slices.Contains(charsets(), name) {
+			return fmt.Errorf("charsets: %q is none of %s", name, strings.Join(charsets(), ", "))
+		}
 	}
 	if !strings.Contains(p.Prompt, ">") {
 		return errors.New("prompt: want a > in it")

@@ -39,6 +39,8 @@ func TestPersonalityErrors(t *testing.T) {
 		{"unknown memory", strings.Replace(string(good), "read: [SM", "read: [XX", 1), `memory "XX" is not among memories`},
 		{"empty memory", strings.Replace(string(good), "size: 20", "size: 0", 1), "want a size from 1 to 1000"},
 		{"link", strings.Replace(string(good), "link: 30", "link: 100", 1), "link: want a percentage from 0 to 90"},
+		{"groups", string(good) + "groups: 4\n", "groups: want 2 or 3"},
+		{"character sets", string(good) + "charsets: [EBCDIC]\n", `charsets: "EBCDIC" is none of GSM, IRA, UCS2, HEX, 8859-1, UTF-8`},
 		{"prompt", string(good) + "prompt: hello\n", "prompt: want a > in it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,6 +88,19 @@ func TestPersonalitiesSendAndReport(t *testing.T) {
 	}
 }
 
+// A personality of one's own is a file like any other, here with Q51 of the quirks: +CMMS is refused.
+func TestPersonalityFromFile(t *testing.T) {
+	generic, err := personalityFiles.ReadFile("personalities/generic.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "mine.yaml")
+	if err := os.WriteFile(file, append(generic, "cmms_cause: 500\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bubble(t, Config{Personality: file}, func(_ *testing.T, h *host) { h.want("AT+CMMS=2", "+CMS ERROR: 500") })
+}
+
 func TestPersonalityHabits(t *testing.T) {
 	for _, tt := range []struct {
 		name, kind string
@@ -99,7 +114,7 @@ func TestPersonalityHabits(t *testing.T) {
 		{"junk before a stored report", "wavecom", func(t *testing.T, h *host) {
 			h.want("AT+CNMI=2,1,0,2,0", "OK")
 			h.send(helloPDU)
-			h.want(`AT+CPMS="SR"`, "+CPMS: 1,10,0,15,0,15", "OK")
+			h.want(`AT+CPMS="SR"`, "+CPMS: 1,10,0,15", "OK")
 			if got := h.say("AT+CMGR=1"); len(got) != 3 || !strings.HasPrefix(got[1], "000000FF00") {
 				t.Errorf("got %q", got)
 			}
@@ -132,7 +147,26 @@ func TestPersonalityHabits(t *testing.T) {
 				t.Errorf("it still says %q", got)
 			}
 			h.want("AT+NOSUCH", "COMMAND NOT SUPPORT")
-			h.want("AT+CMMS=2", "+CMS ERROR: 500")
+		}},
+		{"nothing direct in modes 0 and 2", "huawei-e3372", func(_ *testing.T, h *host) {
+			h.want("AT+CNMI=?", "+CNMI: (0-2),(0-3),(0,2),(0-2),(0,1)", "OK")
+			for set, answer := range map[string]string{
+				"2,1,0,1,0": "+CMS ERROR: 302", "2,2,0,0,0": "+CMS ERROR: 302", "2,3,0,0,0": "+CMS ERROR: 302",
+				"2,1,0,2,0": "OK", "1,1,0,1,0": "OK", "1,2,0,1,0": "OK",
+			} {
+				h.want("AT+CNMI="+set, answer)
+			}
+			h.want("AT+CSCS=?", `+CSCS: ("IRA","UCS2","GSM")`, "OK")
+			h.want("AT+CSCS?", `+CSCS: "IRA"`, "OK")
+			h.want(`AT+CSCS="HEX"`, "+CME ERROR: 50")
+			h.want("AT+CSMS?", "+CSMS: 1,1,1,1", "OK")
+		}},
+		{"two memories", "wavecom", func(_ *testing.T, h *host) {
+			h.want("AT+CGMI", "WAVECOM MODEM", "OK") // with a space before it
+			h.want("AT+CPMS=?", `+CPMS: (("SM","BM","SR"),("SM"))`, "OK")
+			h.want("AT+CPMS?", `+CPMS: "SM",0,15,"SM",0,15`, "OK")
+			h.want(`AT+CPMS="SM","SM","SR"`, "+CMS ERROR: 302")
+			h.want(`AT+CPMS="BM","SM"`, "+CPMS: 0,5,0,15", "OK")
 		}},
 		{"line by line after power-up", "simcom-sim800", func(t *testing.T, h *host) {
 			h.want("AT+CFUN=1,1", "OK")

@@ -231,7 +231,7 @@ func TestStoredAndSent(t *testing.T) {
 // TestNobodyReads lets a host be away for a day: lines are dropped, messages are not.
 func TestNobodyReads(t *testing.T) {
 	bubble(t, Config{Personality: "huawei-e3372"}, func(t *testing.T, h *host) {
-		h.want("AT+CNMI=2,2", "OK")
+		h.want("AT+CNMI=1,2", "OK")
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
 		if err := h.m.net.Text("+447700900456", "", "hello"); err != nil {
@@ -243,7 +243,7 @@ func TestNobodyReads(t *testing.T) {
 		}
 		h.typed("AT^CURC=0\r")
 		h.raw(time.Second)
-		if got := h.say("AT+CNMI=2,2"); len(got) != 3 || !strings.HasPrefix(got[1], "+CMT: ,") {
+		if got := h.say("AT+CNMI=1,2"); len(got) != 3 || !strings.HasPrefix(got[1], "+CMT: ,") {
 			t.Errorf("the text that waited: %q", got)
 		}
 	})

@@ -24,7 +24,7 @@ type settings struct {
 func (m *Modem) reset() {
 	m.set = settings{
 		echo: m.kind.Echo, verbose: true, s3: '\r', s4: '\n', s5: bs, cmee: m.kind.CMEE,
-		charset: "GSM", fo: 17, vp: 167, cnmi: m.kind.CNMI.Default,
+		charset: m.kind.Charsets[0], fo: 17, vp: 167, cnmi: m.kind.CNMI.Default, csms: m.kind.Service,
 		registers: map[string]int{}, values: map[string]string{},
 	}
 }
