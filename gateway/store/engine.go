@@ -14,6 +14,7 @@ import (
 type engine struct {
 	b       *Badger
 	durable atomic.Uint64 // number of the newest commit
+	recent  recent        // the writer's
 }
 
 func (b *Badger) startWriter(commit uint64) {
@@ -28,7 +29,7 @@ func (b *Badger) startWriter(commit uint64) {
 		die:     e.die,
 		base: func() (reader, func()) {
 			r := b.newReader()
-			return r, r.txn.Discard
+			return recentReader{r, &e.recent}, r.txn.Discard
 		},
 	}
 	b.writer.start()
@@ -58,6 +59,10 @@ func (e *engine) commit(l layer) error {
 		return tooBig(err)
 	}
 	e.durable.Store(n)
+	delete(l, commitKey)
+	for key, rec := range l {
+		e.recent.put(key, rec)
+	}
 	e.b.metrics.commits.Inc()
 	e.b.metrics.seconds.Observe(time.Since(start).Seconds())
 	return nil

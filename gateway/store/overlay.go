@@ -27,6 +27,12 @@ type record struct {
 	deleted bool // in a layer: hides what lies below
 }
 
+// clone returns a copy whose value may be kept.
+func (r record) clone() record {
+	r.value = bytes.Clone(r.value)
+	return r
+}
+
 // reader reads a committed state.
 type reader interface {
 	get(key string) (record, error) // ErrNotFound
@@ -58,8 +64,7 @@ func (t *txn) lookup(key string) (record, error) {
 			if rec.deleted {
 				return record{}, ErrNotFound
 			}
-			rec.value = bytes.Clone(rec.value)
-			return rec, nil
+			return rec.clone(), nil
 		}
 	}
 	return t.base.get(key)
@@ -160,8 +165,7 @@ func (t *txn) over(r Range) []keyed {
 	}
 	list := make([]keyed, 0, len(found))
 	for key, rec := range found {
-		rec.value = bytes.Clone(rec.value)
-		list = append(list, keyed{key, rec})
+		list = append(list, keyed{key, rec.clone()})
 	}
 	slices.SortFunc(list, func(a, b keyed) int {
 		if r.Reverse {

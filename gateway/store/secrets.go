@@ -7,8 +7,10 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
+	"sync"
 )
 
 const (
@@ -20,14 +22,14 @@ const (
 // Secrets are the keys that live sealed in the store itself and survive a rotation of the key file. They print redacted.
 type Secrets struct {
 	// Closures, because fmt walks through unexported fields, past any method that would redact them.
-	root      func() [rootSize]byte
-	pseudonym func() []byte // the HMAC key of Pseudonym
+	root  func() [rootSize]byte
+	names *sync.Pool // of hash.Hash: HMACs with the key of Pseudonym
 }
 
 func newSecrets(root [rootSize]byte) *Secrets {
 	s := &Secrets{root: func() [rootSize]byte { return root }}
 	k := s.Key(pseudonymLabel)
-	s.pseudonym = func() []byte { return k }
+	s.names = &sync.Pool{New: func() any { return hmac.New(sha256.New, k) }}
 	return s
 }
 
@@ -35,11 +37,13 @@ var pseudonymEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").W
 
 // Pseudonym returns a stable keyed hash of value, 26 characters of [a-z2-7], for use in key names. label separates uses.
 func (s *Secrets) Pseudonym(label, value string) string {
-	mac := hmac.New(sha256.New, s.pseudonym())
-	msg := binary.AppendUvarint(nil, uint64(len(label)))
-	msg = append(append(msg, label...), value...)
-	mac.Write(msg)
-	return pseudonymEncoding.EncodeToString(mac.Sum(nil)[:16])
+	mac := s.names.Get().(hash.Hash) // keyed once, not for every name: there are a dozen of them in a send
+	defer s.names.Put(mac)
+	mac.Reset()
+	var scratch [128]byte
+	msg := binary.AppendUvarint(scratch[:0], uint64(len(label)))
+	mac.Write(append(append(msg, label...), value...))
+	return pseudonymEncoding.EncodeToString(mac.Sum(scratch[:0])[:16])
 }
 
 // Key returns a 32-byte key for the use that label names.
