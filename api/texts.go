@@ -60,17 +60,17 @@ func (s *Server) countText(tx store.Txn, now time.Time, subject, limit string, h
 	}
 	const anHour, aDay = int64(time.Hour / time.Second), 24 * int64(time.Hour/time.Second)
 	unix := now.Unix()
-	if h := unix / anHour; c.Hour != h {
+	if h := unix / anHour; c.Hour < h { // a clock that was set back renews nothing
 		c.Hour, c.Hours = h, 0
 	}
-	if d := unix / aDay; c.Day != d {
+	if d := unix / aDay; c.Day < d {
 		c.Day, c.Days = d, 0
 	}
 	if hour > 0 && c.Hours >= hour {
-		return textLimit(limit+"-hour", time.Duration(anHour-unix%anHour)*time.Second)
+		return textLimit(limit+"-hour", time.Duration((c.Hour+1)*anHour-unix)*time.Second)
 	}
 	if day > 0 && c.Days >= day {
-		return textLimit(limit+"-day", time.Duration(aDay-unix%aDay)*time.Second)
+		return textLimit(limit+"-day", time.Duration((c.Day+1)*aDay-unix)*time.Second)
 	}
 	c.Hours++
 	c.Days++

@@ -1,15 +1,34 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"otpost/api/wire"
+	"otpost/gateway/store"
 )
 
 // A key's texts are limited by phone and by key, durably; what was refused was not counted, admins have no limits, and
 // neither have alerts to a key's own recipients.
 func TestTextLimits(t *testing.T) {
+	for { // again if it fell into two of the clock's hours
+		hour := time.Now().Unix() / 3600
+		faults := textLimits(t)
+		if time.Now().Unix()/3600 == hour {
+			for _, f := range faults {
+				t.Error(f)
+			}
+			return
+		}
+	}
+}
+
+// textLimits walks through the limits over HTTP, and returns what was wrong.
+func textLimits(t *testing.T) (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	limits := func(c *Config) { c.Texts = TextLimits{PhoneHour: 2, PhoneDay: 100, KeyDay: 4} }
 	k := newRealKit(t, limits)
 	text := func(token, to string) reply {
@@ -35,12 +54,12 @@ func TestTextLimits(t *testing.T) {
 			r := text(s.token, s.to)
 			if s.limit == "" {
 				if r.StatusCode != 202 {
-					t.Errorf("%s: %d %s", s.name, r.StatusCode, r.body)
+					fault("%s: %d %s", s.name, r.StatusCode, r.body)
 				}
 				continue
 			}
 			if p := r.problem(t); p.Code != "rate-limited" || p.Limit != s.limit || p.RetryAfter < 1 || p.RetryAfter > 86400 {
-				t.Errorf("%s: %+v", s.name, p)
+				fault("%s: %+v", s.name, p)
 			}
 		}
 	}
@@ -53,6 +72,38 @@ func TestTextLimits(t *testing.T) {
 	alerts := k.key(KeySpec{Name: "alerts", Scopes: []Scope{ScopeMessages}, Profile: "alertmanager", Recipients: []wire.Secret{"+447400123401"}})
 	kind, body := recorded(t, "alertmanager.http")
 	if r := k.do("POST", "/v1/messages", alerts, body, "Content-Type: "+kind); r.StatusCode != 202 {
-		t.Errorf("an alert: %d %s", r.StatusCode, r.body)
+		fault("an alert: %d %s", r.StatusCode, r.body)
+	}
+	return faults
+}
+
+// The limits begin anew with the clock's hour and day, and a clock that was set back renews nothing.
+func TestTextLimitsByTheClock(t *testing.T) {
+	k := newKit(t)
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	steps := []struct {
+		at    time.Duration // after noon
+		limit string        // "": accepted
+		retry int           // seconds
+	}{
+		{0, "", 0},
+		{59 * time.Minute, "", 0},
+		{time.Hour - time.Second, "phone-hour", 1},
+		{-3 * time.Hour, "phone-hour", 4 * 3600}, // the clock was set back
+		{-13 * time.Hour, "phone-hour", 14 * 3600},
+		{time.Hour, "", 0},
+		{2 * time.Hour, "phone-day", 10 * 3600},
+		{12*time.Hour - time.Second, "phone-day", 1},
+		{12 * time.Hour, "", 0},
+	}
+	for _, s := range steps {
+		err := k.cfg.KV.Update(context.Background(), func(tx store.Txn) error {
+			return k.countText(tx, noon.Add(s.at), "phone", "phone", 2, 3)
+		})
+		p := new(wire.Problem)
+		switch {
+		case s.limit == "" && err != nil, s.limit != "" && (!errors.As(err, &p) || p.Limit != s.limit || p.RetryAfter != s.retry):
+			t.Errorf("at noon and %v: %+v, want %q and %d s", s.at, err, s.limit, s.retry)
+		}
 	}
 }
