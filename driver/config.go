@@ -47,7 +47,8 @@ type Config struct {
 
 	// Open replaces the serial port, for tests and simulations; Device is then only a name.
 	Open func(ctx context.Context) (io.ReadWriteCloser, error)
-	// Candidates lists the ports among which IMEI is looked for; nil: Ports.
+	// Candidates lists the ports among which a modem is looked for by its IMEI; nil: Ports. Those of other modems belong to
+	// it, for two modems may swap names.
 	Candidates func() []string
 	// Trace sees every line of the AT exchange, redacted; nil: nobody does.
 	Trace func(Direction, string)
@@ -85,7 +86,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.PINs = &forgetful{tried: map[string]bool{}}
 	}
 	if c.Candidates == nil {
-		c.Candidates = Ports
+		c.Candidates = func() []string { return Ports() }
 	}
 	return c, nil
 }

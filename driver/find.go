@@ -13,19 +13,22 @@ import (
 
 var errWrongModem = errors.New("another modem is at this port")
 
-// Ports lists the serial ports on which a modem may be, the stable names first, each device once.
-func Ports() []string {
-	var out, devices []string
+// Ports lists the serial ports on which a modem may be, each device once: those that the caller knows of, then the stable
+// names, then the others.
+func Ports(known ...string) []string {
+	names := slices.Clone(known)
 	for _, pattern := range []string{"/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*"} {
-		names, err := filepath.Glob(pattern)
+		found, err := filepath.Glob(pattern)
 		if err != nil {
 			continue // the patterns are well formed
 		}
-		for _, name := range names {
-			device, err := filepath.EvalSymlinks(name)
-			if err == nil && !slices.Contains(devices, device) {
-				out, devices = append(out, name), append(devices, device)
-			}
+		names = append(names, found...)
+	}
+	var out, devices []string
+	for _, name := range names {
+		device, err := filepath.EvalSymlinks(name)
+		if err == nil && !slices.Contains(devices, device) {
+			out, devices = append(out, name), append(devices, device)
 		}
 	}
 	return out

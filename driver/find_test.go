@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,17 @@ func TestReplacedModem(t *testing.T) {
 		s := b.m.Status()
 		return s.State == StateReady && s.IMEI == p.modems[1].IMEI()
 	})
+}
+
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	p := plug(t)
+	p.name(t, "again", "one")
+	known := []string{p.device("usb0"), p.device("again"), p.device("usb9"), p.device("usb1")}
+	got := Ports(known...)
+	if want := []string{p.device("usb0"), p.device("usb1")}; len(got) < 2 || !slices.Equal(got[:2], want) || slices.Contains(got, known[1]) || slices.Contains(got, known[2]) {
+		t.Errorf("got %v, want %v first, each device once and none that is not there", got, want)
+	}
 }
 
 func TestProbe(t *testing.T) {

@@ -111,12 +111,15 @@ func (m *Modem) change(f func(*Status)) {
 	}
 	if missed := now.State == StateAbsent && old.LastError == "" && now.LastError != ""; old.State != now.State || missed {
 		level := slog.LevelInfo
-		if old.State == StateReady || missed { // codes go nowhere
+		if old.State == StateReady || missed || wantsHands(now.State) { // codes go nowhere
 			level = slog.LevelWarn
 		}
 		m.log.Log(context.Background(), level, "modem state", "state", now.State, "was", old.State, "device", now.Device, "reason", now.LastError)
 	}
 }
+
+// wantsHands says whether somebody has to do something about a modem in that state.
+func wantsHands(s State) bool { return s == StateDown || s == StateSIMLocked || s == StateSIMMissing }
 
 func sameStatus(a, b Status) bool {
 	a.LastGood, b.LastGood = time.Time{}, time.Time{}

@@ -113,7 +113,7 @@ func openError(name string, baud int, err error) error {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EAGAIN):
 		return heldError(name, otherHolders(name))
 	case errors.Is(err, unix.ENOTTY):
-		return fmt.Errorf("%s: %w: it has no line settings", name, ErrNotSerial)
+		return fmt.Errorf("%s: %w: it has no line settings; give the modem's AT port, such as /dev/serial/by-id/… or /dev/ttyUSB2", name, ErrNotSerial)
 	case errors.Is(err, unix.EIO):
 		return fmt.Errorf("%s: %w", name, ErrHangup)
 	case errors.Is(err, unix.EINVAL), err.Error() == "Unrecognized baud rate":

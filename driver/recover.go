@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const (
 	busAfter    = 6                // before it is taken off the bus, or the hook runs
 	firstRest   = 5 * time.Minute  // between two resets of the same kind, doubling
 	maxRest     = time.Hour
+
+	reopensLogged = 240 // of so many openings in vain one is told, after the first few: about one an hour
 )
 
 // ladder brings a modem back: resynchronise (in the line itself), open again, CFUN, USB, the operator's hook; each step is
@@ -60,7 +63,11 @@ func (l *ladder) height() int { return max(l.vain, (l.barren-1)*cfunAfter) }
 func (l *ladder) count(step string) {
 	l.m.metrics.resets.WithLabelValues(l.m.cfg.Name, step).Inc()
 	l.m.change(func(s *Status) { s.Resets[step]++ })
-	l.m.log.Info("modem recovery", "step", step)
+	level := slog.LevelInfo
+	if step == "reopen" && l.vain > busAfter && l.vain%reopensLogged != 0 {
+		level = slog.LevelDebug
+	}
+	l.m.log.Log(context.Background(), level, "modem recovery", "step", step, "openings_in_vain", l.vain)
 }
 
 // recover does what the end of a session calls for, and waits before the next.

@@ -58,6 +58,7 @@ func (d *Daemon) drive(m config.Modem, device string) error {
 	modem, err := driver.New(driver.Config{
 		Name: m.Name, Device: device, IMEI: m.IMEI, Baud: m.Baud, SIMPIN: pin, PINs: triedPINs{d.kv, d.kv.Secrets()},
 		Handler: d.queue, Log: d.log, Registry: d.registry, Classes: classes(m.Classes), ResetHook: m.ResetHook, USBReset: m.USBReset,
+		Candidates: d.ports,
 	})
 	if err != nil {
 		return err
@@ -67,6 +68,15 @@ func (d *Daemon) drive(m config.Modem, device string) error {
 	return d.queue.Attach(gateway.Route{
 		Modem: modem, Prefixes: m.Prefixes, PerMinute: m.PerMinute, PerDay: m.PerDay, PerMonth: m.PerMonth,
 	})
+}
+
+// ports are those on which any of the modems may be: they may have swapped names.
+func (d *Daemon) ports() []string {
+	var configured []string
+	for _, m := range d.opts.Config.Modems {
+		configured = append(configured, m.Device)
+	}
+	return driver.Ports(configured...)
 }
 
 func classes(named map[string]string) map[string]driver.Class {
