@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // exchange is one request to the public API and its answer, as a reader may see them: without the key, with PINs covered.
@@ -88,7 +89,11 @@ const dots = "••••"
 
 // secretMember says whether no page shows a member of that name.
 func secretMember(name string) bool {
-	return name == "pin" || name == "current_pin" || name == "client_secret"
+	switch strings.ToLower(name) {
+	case "pin", "current_pin", "client_secret":
+		return true
+	}
+	return false
 }
 
 // covered is a JSON body for reading: indented, its members in their order, PINs as dots. What is no JSON is not shown.
@@ -99,8 +104,10 @@ func covered(body []byte) string {
 	if len(body) > maxShown {
 		return "…"
 	}
-	clean, err := cover(json.NewDecoder(bytes.NewReader(body)))
-	if err != nil {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	clean, err := cover(d)
+	if err != nil || d.More() {
 		return "…"
 	}
 	var out bytes.Buffer
@@ -112,7 +119,6 @@ func covered(body []byte) string {
 
 // cover copies one JSON value, with the secret members' values replaced.
 func cover(d *json.Decoder) ([]byte, error) {
-	d.UseNumber()
 	t, err := d.Token()
 	if err != nil {
 		return nil, err

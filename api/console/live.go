@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -23,6 +24,17 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	ask := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "console", Path: "/v1/events"}, Proto: "HTTP/1.1", ProtoMajor: 1,
 		ProtoMinor: 1, Header: http.Header{"Authorization": {"Bearer " + string(s.key)}}, Body: http.NoBody}
 	out := &narrator{w: w, rc: http.NewResponseController(w), header: http.Header{}}
+	if c.cfg.Simulated {
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			c.watchPhones(ctx, s, r, out)
+		}()
+		defer func() {
+			cancel()
+			<-watched
+		}()
+	}
 	c.cfg.API.ServeHTTP(out, inside{outer: r, w: w}.dress(ask.WithContext(ctx)))
 	if out.status == http.StatusUnauthorized {
 		c.sessions.end(s)
@@ -31,10 +43,13 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 
 // narrator passes on the kinds of events of a stream, and its heartbeats as ticks. The API writes each whole, in one go.
 type narrator struct {
-	w      http.ResponseWriter
-	rc     *http.ResponseController
 	header http.Header
-	status int
+	status int // of the API's goroutine
+
+	mu   sync.Mutex
+	w    http.ResponseWriter // under mu
+	rc   *http.ResponseController
+	open bool // the stream has begun; under mu
 }
 
 // Header implements http.ResponseWriter.
@@ -42,7 +57,9 @@ func (n *narrator) Header() http.Header { return n.header }
 
 // WriteHeader implements http.ResponseWriter.
 func (n *narrator) WriteHeader(status int) {
-	n.status = status
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.status, n.open = status, status == http.StatusOK
 	if status == http.StatusOK {
 		n.w.Header().Set("Content-Type", "text/event-stream")
 		n.w.Header().Set("X-Accel-Buffering", "no")
@@ -58,18 +75,45 @@ func (n *narrator) Write(b []byte) (int, error) {
 	out := "event: tick\ndata:\n\n"
 	for line := range bytes.Lines(b) {
 		if kind, ok := bytes.CutPrefix(line, []byte("event: ")); ok {
-			out = "event: change\ndata: " + string(bytes.TrimSpace(kind)) + "\n\n"
+			out = changed(string(bytes.TrimSpace(kind)))
 			break
 		}
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if _, err := n.w.Write([]byte(out)); err != nil {
 		return 0, err
 	}
 	return len(b), nil
 }
 
+// tellWithin is how long a reader may take for a word.
+const tellWithin = 15 * time.Second
+
+// changed tells that something of a kind has happened.
+func changed(kind string) string { return "event: change\ndata: " + kind + "\n\n" }
+
+// tell says that something has happened that is no event of the API's. Before the stream has begun nobody needs to be told:
+// a page reads itself again at its beginning.
+func (n *narrator) tell(kind string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.open {
+		return nil
+	}
+	_ = n.rc.SetWriteDeadline(time.Now().Add(tellWithin)) // a connection without deadlines needs no more time
+	if _, err := n.w.Write([]byte(changed(kind))); err != nil {
+		return err
+	}
+	return n.rc.Flush()
+}
+
 // FlushError is for http.ResponseController.
-func (n *narrator) FlushError() error { return n.rc.Flush() }
+func (n *narrator) FlushError() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rc.Flush()
+}
 
 // SetReadDeadline is for http.ResponseController.
 func (n *narrator) SetReadDeadline(t time.Time) error { return n.rc.SetReadDeadline(t) }

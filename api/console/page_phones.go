@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,6 +120,7 @@ func (q *request) phoneLines(open string) ([]phoneLine, error) {
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(p simPhone) bool { return p.Messages == 0 }) // emptied
 	lines := make([]phoneLine, len(all))
 	at := make(map[string]*phoneLine, len(all))
 	for i, p := range all {

@@ -1,6 +1,13 @@
 package console
 
-import "maps"
+import (
+	"context"
+	"maps"
+	"net/http"
+	"time"
+
+	"otpost/api/client"
+)
 
 // simulationRoutes are the paths of the pages about the simulation.
 func simulationRoutes() []route {
@@ -66,3 +73,40 @@ func (s *session) keep(t trial) {
 	defer s.mu.Unlock()
 	s.pages.trial = &t
 }
+
+// phonesPatience is how long one look for new texts waits.
+const phonesPatience = 20 * time.Second
+
+// watchPhones tells when a simulated phone gets a text: it may come long after the send that was its event, or be all there is to
+// see of a send whose answer is lost. It ends with ctx, or when the reader may not look.
+func (c *Console) watchPhones(ctx context.Context, s *session, r *http.Request, out *narrator) {
+	api, err := client.New(client.Options{Address: "http://console", Key: string(s.key), UserAgent: "otpost-console", Timeout: 2 * phonesPatience,
+		Transport: inside{api: c.cfg.API, outer: r, w: alone{}}})
+	if err != nil {
+		return
+	}
+	look := simulator{api}
+	newest, err := look.texts(ctx, "", 1)
+	for err == nil {
+		var after uint64
+		if len(newest) > 0 {
+			after = newest[0].ID
+		}
+		var got []simText
+		if got, err = look.wait(ctx, after, phonesPatience); err == nil && len(got) > 0 {
+			newest, err = got, out.tell("simulator.text")
+		}
+	}
+}
+
+// alone is the place of a connection that a call shall not reach.
+type alone struct{}
+
+// Header implements http.ResponseWriter.
+func (alone) Header() http.Header { return http.Header{} }
+
+// WriteHeader implements http.ResponseWriter.
+func (alone) WriteHeader(int) {}
+
+// Write implements http.ResponseWriter.
+func (alone) Write(b []byte) (int, error) { return len(b), nil }

@@ -14,8 +14,9 @@ import (
 
 // simPhone is a simulated phone, as GET /v1/simulator/phones has it.
 type simPhone struct {
-	Number string    `json:"number"`
-	LastAt time.Time `json:"last_at"`
+	Number   string    `json:"number"`
+	Messages int       `json:"messages"`
+	LastAt   time.Time `json:"last_at"`
 }
 
 // simText is a text on a simulated phone, as GET /v1/simulator/messages has it.

@@ -78,13 +78,19 @@ type finding struct {
 	}
 }
 
+// What axe-core looks at: everything, or only what a change of colours can spoil.
+const (
+	allRules    = `{resultTypes: ["violations"]}`
+	colourRules = `{resultTypes: ["violations"], runOnly: ["color-contrast", "link-in-text-block"]}`
+)
+
 // accessible fails the test for each serious or critical finding on the page.
-func (b *tab) accessible(what string) {
+func (b *tab) accessible(what, rules string) {
 	b.t.Helper()
 	if !eval[bool](b, "Boolean(window.axe)") {
 		eval[bool](b, b.world.axe+"\n;true")
 	}
-	for _, f := range eval[[]finding](b, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations)`) {
+	for _, f := range eval[[]finding](b, `axe.run(document, `+rules+`).then(r => r.violations)`) {
 		if f.Impact != "serious" && f.Impact != "critical" {
 			continue
 		}

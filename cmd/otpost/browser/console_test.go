@@ -76,6 +76,7 @@ func (w *world) tryItStory(t *testing.T) {
 	if got := w.text(phone, 0).Code; got != code {
 		t.Fatalf("the page shows the code %s, the phone got %s", code, got)
 	}
+	b.keep("try-code-sent")
 	b.fill("#enable-code", other(code))
 	b.fill("#enable-pin", pin)
 	b.press("#verify-enable")
@@ -93,6 +94,7 @@ func (w *world) tryItStory(t *testing.T) {
 	b.wait(fmt.Sprintf(`document.querySelector("#handset code").textContent !== %q`, code))
 	b.shows("#handset .said", "IE29AIBK93115212345678")
 	code = b.code("#handset")
+	b.keep("try-withdrawal")
 	b.fill("#withdrawal-code", code)
 	b.fill("#amount", "9250.00")
 	b.press("#verify-withdrawal")
@@ -102,6 +104,9 @@ func (w *world) tryItStory(t *testing.T) {
 	b.press("#verify-withdrawal")
 	b.shows("#withdrawal", "confirmed")
 
+	b.size(320, 700)
+	b.keep("try-withdrawn-320")
+	b.size(1280, 800)
 	b.press("#send-disable")
 	b.wait(fmt.Sprintf(`document.querySelector("#handset code").textContent !== %q`, code))
 	b.fill("#disable-code", b.code("#handset"))
@@ -173,6 +178,10 @@ func (w *world) faultsStory(t *testing.T) {
 	w.call(202, "POST", "/v1/messages", body{"to": "+447700900163", "text": "one"})
 	b.shows("#faults-on [data-label=Struck]", "1")
 	b.shows("#faults-on [data-label=Ends]", "1 more send")
+	b.keep("phones-fault")
+	b.size(320, 700)
+	b.keep("phones-fault-320")
+	b.size(1280, 800)
 	b.press(`form[action="/console/phones/faults/end"] button`)
 	b.shows("#faults-on", "Nothing goes wrong now")
 }

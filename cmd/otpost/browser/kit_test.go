@@ -77,11 +77,18 @@ func (l *transcript) String() string {
 // newWorld starts both; they end with the test, the browser first.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	chromium := need(t, "chromium")
-	w := &world{t: t, log: &transcript{}}
-	w.axe = axeSource(t)
-	w.serve()
+	chromium, axe := need(t, "chromium"), axeSource(t)
+	w := newDaemon(t)
+	w.axe = axe
 	w.launch(chromium)
+	return w
+}
+
+// newDaemon starts the daemon alone.
+func newDaemon(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, log: &transcript{}}
+	w.serve()
 	return w
 }
 

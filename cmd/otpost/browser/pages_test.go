@@ -145,9 +145,9 @@ func (b *tab) presentable(path string) {
 	if strings.HasPrefix(name, "messages-") {
 		name = "message"
 	}
-	for _, theme := range []string{"light", "dark"} {
+	for theme, rules := range map[string]string{"light": allRules, "dark": colourRules} {
 		b.theme(theme)
-		b.accessible(path + " in " + theme)
+		b.accessible(path+" in "+theme, rules)
 		b.keep(name + "-" + theme)
 	}
 	b.size(320, 700)
