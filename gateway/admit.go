@@ -111,7 +111,7 @@ func clamp(d time.Duration) time.Duration {
 // servers returns the modems that can send to the number, and, if there is none, how long one may take to come (zero:
 // there is no hope of any).
 func (g *Gateway) servers(now time.Time, to string, lane Lane) ([]server, time.Duration) {
-	var servers []server
+	servers := make([]server, 0, len(g.modems))
 	var hope time.Duration
 	for _, m := range g.modems {
 		switch {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"otpost/gateway/store"
@@ -37,14 +38,25 @@ const textShare = 5
 
 const monthOnly = "2006-01"
 
+// appendDay is AppendFormat for time.DateOnly. Every send looks at every SIM, and reading a layout takes most of that.
+func appendDay(b []byte, t time.Time) []byte {
+	y, m, d := t.Date()
+	if y < 1000 || y > 9999 {
+		return t.AppendFormat(b, time.DateOnly)
+	}
+	b = strconv.AppendInt(b, int64(y), 10)
+	return append(b, '-', '0'+byte(m/10), '0'+byte(m%10), '-', '0'+byte(d/10), '0'+byte(d%10))
+}
+
 // roll forgets what lies in an earlier minute, day or month. A clock that shows an earlier one renews nothing.
 func (s *simRecord) roll(now time.Time, loc *time.Location) {
-	local := now.In(loc)
-	if day := local.Format(time.DateOnly); day > s.Day {
-		s.Day, s.DayCount = day, 0
+	var scratch [16]byte
+	day := appendDay(scratch[:0], now.In(loc))
+	if string(day) > s.Day {
+		s.Day, s.DayCount = string(day), 0
 	}
-	if month := local.Format(monthOnly); month > s.Month {
-		s.Month, s.MonthCount = month, 0
+	if month := day[:len(day)-len("-02")]; string(month) > s.Month {
+		s.Month, s.MonthCount = string(month), 0
 	}
 	low := now.Add(-paceWindow).UnixMilli()
 	old := 0
@@ -58,11 +70,13 @@ func (s *simRecord) roll(now time.Time, loc *time.Location) {
 // Only for a now that is believed.
 func (s *simRecord) forgive(now time.Time, loc *time.Location) {
 	last := now.Add(clockAhead)
-	if s.Day > last.In(loc).Format(time.DateOnly) {
-		s.Day, s.DayCount = now.In(loc).Format(time.DateOnly), 0
+	var scratch [16]byte
+	day := appendDay(scratch[:0], now.In(loc))
+	if s.Day > string(day) && s.Day > last.In(loc).Format(time.DateOnly) {
+		s.Day, s.DayCount = string(day), 0
 	}
-	if s.Month > last.In(loc).Format(monthOnly) {
-		s.Month, s.MonthCount = now.In(loc).Format(monthOnly), 0
+	if month := day[:len(day)-len("-02")]; s.Month > string(month) && s.Month > last.In(loc).Format(monthOnly) {
+		s.Month, s.MonthCount = string(month), 0
 	}
 	if n := len(s.Recent); n > 0 && s.Recent[n-1] > now.Add(paceWindow).UnixMilli() {
 		high := now.Add(paceWindow).UnixMilli()

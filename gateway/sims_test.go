@@ -287,3 +287,26 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 }
+
+func TestAppendDay(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Date(999, 12, 31, 0, 0, 0, 0, time.UTC), time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(2026, 2, 9, 0, 0, 0, 0, time.UTC), time.Date(9999, 10, 31, 0, 0, 0, 0, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		if got, want := string(appendDay(nil, at)), at.Format(time.DateOnly); got != want {
+			t.Errorf("%v: %s, want %s", at, got, want)
+		}
+	}
+}
+
+// BenchmarkRefresh is what every send does for every modem, twice.
+func BenchmarkRefresh(b *testing.B) {
+	g := &Gateway{}
+	g.cfg.Location = time.UTC
+	now := time.Now()
+	s := &simRecord{}
+	b.ReportAllocs()
+	for b.Loop() {
+		g.refresh(s, now)
+	}
+}

@@ -1,6 +1,7 @@
 package otp
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,13 +49,22 @@ func auditKey(seq uint64) string { return fmt.Sprintf("%s%020d", auditPrefix, se
 
 // sum is the hash of e: SHA-256 over its JSON with Hash left empty (Prev is inside).
 func (e AuditEntry) sum() (string, error) {
+	_, sum, err := e.seal()
+	return sum, err
+}
+
+// seal returns e's record with its hash, and the hash. The hash is the last member of the JSON, so it is put in where it
+// was left empty.
+func (e AuditEntry) seal() (record []byte, sum string, err error) {
+	const empty = `""}`
 	e.Hash = ""
 	b, err := json.Marshal(e)
 	if err != nil {
-		return "", fmt.Errorf("encode an audit entry: %w", err)
+		return nil, "", fmt.Errorf("encode an audit entry: %w", err)
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]), nil
+	hash := sha256.Sum256(b)
+	sum = hex.EncodeToString(hash[:])
+	return fmt.Appendf(bytes.TrimSuffix(b, []byte(empty)), "%q}", sum), sum, nil
 }
 
 // audit appends the entry of w.
@@ -73,13 +83,14 @@ func (w *work) audit(outcome string) error {
 	if w.phone != "" {
 		e.Phone = w.pseudonym("audit-phone", w.phone)
 	}
-	if e.Hash, err = e.sum(); err != nil {
+	record, sum, err := e.seal()
+	if err != nil {
 		return err
 	}
-	if err := store.Save(w.tx, auditKey(e.Seq), e, time.Time{}); err != nil {
+	if err := w.tx.Set(auditKey(e.Seq), record, time.Time{}); err != nil {
 		return err
 	}
-	return store.Save(w.tx, auditHead, head{Seq: e.Seq, Hash: e.Hash}, time.Time{})
+	return store.Save(w.tx, auditHead, head{Seq: e.Seq, Hash: sum}, time.Time{})
 }
 
 // clean makes s survive JSON unchanged, which the hash of an entry relies on, and keeps it short.

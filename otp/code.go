@@ -9,6 +9,8 @@ import (
 	"math"
 	"strings"
 	"unicode"
+
+	"otpost/gateway/store/keys"
 )
 
 const (
@@ -43,6 +45,25 @@ func lengthPrefixed(fields ...[]byte) []byte {
 		b = append(b, f...)
 	}
 	return b
+}
+
+// codeKeys derives the keys of codes from those of the ring once, and returns how to get at them. A function, because fmt
+// walks through unexported fields, but not into functions.
+func codeKeys(ring *keys.Ring) (func(id string) ([]byte, error), error) {
+	derived := map[string][]byte{}
+	for _, id := range ring.IDs() {
+		k, err := ring.Derive(id, codeLabel)
+		if err != nil {
+			return nil, err
+		}
+		derived[id] = k
+	}
+	return func(id string) ([]byte, error) {
+		if k := derived[id]; k != nil {
+			return k, nil
+		}
+		return ring.Derive(id, codeLabel) // says which keys there are, and what to do
+	}, nil
 }
 
 // deriveCode returns the digits for in under key.

@@ -33,7 +33,7 @@ func (s *Service) Render(tx store.Txn, now time.Time, m gateway.Message) (string
 	case m.To != c.Phone:
 		return "", fmt.Errorf("message %s is not for the phone of challenge %s", m.ID, id)
 	}
-	key, err := s.cfg.Keys.Derive(c.KeyID, codeLabel)
+	key, err := s.codeKey(c.KeyID)
 	if err != nil {
 		return "", fmt.Errorf("code of challenge %s: %w", id, err)
 	}

@@ -252,6 +252,7 @@ func (w *work) transmit(c *challenge) error {
 	if err != nil {
 		return err
 	}
+	w.sent = m
 	c.Message, c.LastSend = m.ID, w.now
 	c.Sends++
 	return w.saveChallenge(c)

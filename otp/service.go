@@ -32,6 +32,7 @@ type Service struct {
 	texts   *texts
 	pins    *pinHasher
 	metrics *metrics
+	codeKey func(id string) ([]byte, error)
 
 	compared func() // tests count comparisons of codes
 }
@@ -69,14 +70,15 @@ func New(cfg Config) (*Service, error) {
 	if policy.PIN.Mode == PINPortal && cfg.PIN == nil {
 		return nil, errors.New("policy: pin.mode portal needs pin.portal, the address to ask")
 	}
-	if _, err := cfg.Keys.Derive(cfg.Keys.Current(), codeLabel); err != nil {
+	codeKey, err := codeKeys(cfg.Keys)
+	if err != nil {
 		return nil, fmt.Errorf("key for codes: %w", err)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		cfg: cfg, policy: policy, texts: texts,
+		cfg: cfg, policy: policy, texts: texts, codeKey: codeKey,
 		pins:    newPINHasher(cfg.Secrets.Key("pin"), policy.PIN),
 		metrics: newMetrics(cfg.Registry),
 	}, nil

@@ -11,9 +11,9 @@ import (
 type subject struct {
 	kind  string
 	key   string
-	actor string // who is told apart under it, see failures
-	f     failures
-	moved bool // settling changed it
+	actor string    // who is told apart under it, see failures
+	f     *failures // one for all who ask in a transaction
+	moved bool      // settling changed it
 }
 
 // The kinds of subjects.
@@ -25,15 +25,26 @@ const (
 
 func (w *work) loadSubject(kind, id, actor string) (*subject, error) {
 	s := &subject{kind: kind, key: "otp/failures/" + kind + "/" + w.pseudonym("fail-"+kind, id), actor: actor}
-	f, _, err := load[failures](w.tx, s.key)
-	if rotten(err) == s.key {
-		w.leftOut(err, "it blocks for the longest time, or until an operator unlocks the account")
-		s.f, s.moved = unreadable(w.policy.Failures, w.now), true
+	if known := w.judged[s.key]; known != nil {
+		s.f, s.moved = known.f, known.moved
 		return s, nil
 	}
-	s.f = f
-	s.moved = s.f.settle(w.now)
-	return s, err
+	f, _, err := load[failures](w.tx, s.key)
+	switch {
+	case rotten(err) == s.key:
+		w.leftOut(err, "it blocks for the longest time, or until an operator unlocks the account")
+		f = unreadable(w.policy.Failures, w.now)
+		s.f, s.moved = &f, true
+	case err != nil:
+		return nil, err
+	default:
+		s.f, s.moved = &f, f.settle(w.now)
+	}
+	if w.judged == nil {
+		w.judged = map[string]*subject{}
+	}
+	w.judged[s.key] = s
+	return s, nil
 }
 
 func (w *work) saveSubject(s *subject) error {
@@ -43,7 +54,7 @@ func (w *work) saveSubject(s *subject) error {
 	} else if len(s.f.Known) > 0 {
 		collect = w.now.Add(knownFor)
 	}
-	return store.Save(w.tx, s.key, s.f, collect)
+	return store.Save(w.tx, s.key, *s.f, collect)
 }
 
 // jury is every counter that one answer counts on.

@@ -8,24 +8,26 @@ import (
 
 // sendLimits are the limits that a send of c by w's caller counts on.
 func (w *work) sendLimits(c *challenge) []limit {
-	l, p := w.policy.Limits, w.pseudonym
-	all := []limit{
-		{name: "phone-hour", key: p("limit-phone", c.Phone), quota: l.PhoneHour, span: time.Hour},
-		{name: "phone-day", key: p("limit-phone", c.Phone), quota: l.PhoneDay, span: day},
-		{name: "account-day", key: p("limit-account", c.Account), quota: l.AccountDay, span: day},
-		{name: "prefix-day", key: p("limit-prefix", c.Prefix), quota: l.PrefixDay, span: day},
+	l := w.policy.Limits
+	var all []limit
+	add := func(name, label, of string, quota int, span time.Duration) {
+		if quota > 0 {
+			all = append(all, limit{name: name, key: w.pseudonym(label, of), quota: quota, span: span})
+		}
 	}
-	if c.Purpose == SMSEnable {
-		all = append(all, limit{
-			name: "account-new-phones", key: p("limit-account", c.Account), quota: l.AccountNewPhones, span: day,
-			id: p("limit-phone", c.Phone)[:8],
-		})
+	add("phone-hour", "limit-phone", c.Phone, l.PhoneHour, time.Hour)
+	add("phone-day", "limit-phone", c.Phone, l.PhoneDay, day)
+	add("account-day", "limit-account", c.Account, l.AccountDay, day)
+	add("prefix-day", "limit-prefix", c.Prefix, l.PrefixDay, day)
+	if c.Purpose == SMSEnable && l.AccountNewPhones > 0 {
+		add("account-new-phones", "limit-account", c.Account, l.AccountNewPhones, day)
+		all[len(all)-1].id = w.pseudonym("limit-phone", c.Phone)[:8]
 	}
 	if address := w.by.address(); address != "" {
-		all = append(all, limit{name: "client-hour", key: p("limit-client", address), quota: l.ClientHour, span: time.Hour})
+		add("client-hour", "limit-client", address, l.ClientHour, time.Hour)
 	}
 	if w.by.Key != "" {
-		all = append(all, limit{name: "key-hour", key: p("limit-key", w.by.Key), quota: l.KeyHour, span: time.Hour})
+		add("key-hour", "limit-key", w.by.Key, l.KeyHour, time.Hour)
 	}
 	return all
 }
@@ -39,9 +41,6 @@ func (w *work) takeLimits(c *challenge) (LimitState, error) {
 	limits := w.sendLimits(c)
 	windows := make([]window, len(limits))
 	for i, l := range limits {
-		if l.quota == 0 {
-			continue
-		}
 		stored, err := w.loadWindow(l)
 		if err != nil {
 			return LimitState{}, err
@@ -65,9 +64,6 @@ func (w *work) takeLimits(c *challenge) (LimitState, error) {
 
 func (w *work) countSend(limits []limit, windows []window) (tightest LimitState, err error) {
 	for i, l := range limits {
-		if l.quota == 0 {
-			continue
-		}
 		if l.id == "" || !windows[i].has(l.id) {
 			windows[i] = windows[i].add(w.now, l.span, l.quota, l.id)
 		}

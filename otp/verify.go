@@ -36,10 +36,15 @@ func (s *Service) verifyLatest(ctx context.Context, now time.Time, by Caller, ac
 			return c, err
 		},
 	}
+	var view AccountView
+	a.then = func(w *work, _ *challenge) (err error) {
+		view, err = w.accountIn(w.tx, now, account)
+		return err
+	}
 	if err := s.judge(ctx, now, by, &a); err != nil {
 		return AccountView{}, err
 	}
-	return s.Account(ctx, now, account)
+	return view, nil
 }
 
 // Verify answers the challenge id.
@@ -56,10 +61,15 @@ func (s *Service) Verify(ctx context.Context, now time.Time, by Caller, id strin
 	if err != nil {
 		return ChallengeView{}, err
 	}
+	var view ChallengeView
+	a.then = func(w *work, c *challenge) (err error) {
+		view, err = w.view(c)
+		return err
+	}
 	if err := s.judge(ctx, now, by, &a); err != nil {
 		return ChallengeView{}, err
 	}
-	return s.Challenge(ctx, now, id)
+	return view, nil
 }
 
 // answer is one answer to a challenge.
@@ -69,9 +79,10 @@ type answer struct {
 	purpose Purpose
 	request VerifyRequest
 	find    func(store.Txn) (challenge, error)
-	code    string      // normalised
-	pin     bool        // a PIN belongs to it
-	verdict *pinVerdict // of the PIN; nil: not computed, because a counter blocks
+	then    func(*work, *challenge) error // when it was right: makes what is shown
+	code    string                        // normalised
+	pin     bool                          // a PIN belongs to it
+	verdict *pinVerdict                   // of the PIN; nil: not computed, because a counter blocks
 }
 
 // walled looks ahead whether a counter blocks a, so that no PIN is computed in vain.
@@ -183,7 +194,10 @@ func (w *work) judge(a *answer) error {
 	if !right {
 		return w.wrong(judges, &c)
 	}
-	return w.accept(judges, &c, acct)
+	if err := w.accept(judges, &c, acct); err != nil {
+		return err
+	}
+	return a.then(w, &c)
 }
 
 // judges returns the counters that a counts on.
@@ -210,7 +224,7 @@ func (w *work) stale(c *challenge) error {
 
 // right compares every part, always all of them.
 func (w *work) right(a *answer, c *challenge, acct account) (bool, error) {
-	key, err := w.cfg.Keys.Derive(c.KeyID, codeLabel)
+	key, err := w.codeKey(c.KeyID)
 	if err != nil {
 		return false, err
 	}

@@ -29,9 +29,13 @@ func (w *work) view(c *challenge) (ChallengeView, error) {
 		ID: c.ID, Account: c.Account, Purpose: c.Purpose, Status: c.current(w.now), Phone: maskPhone(c.Phone),
 		CreatedAt: c.CreatedAt, ExpiresAt: c.ExpiresAt,
 	}
-	m, err := w.cfg.Outbox.Lookup(w.tx, c.Message)
-	if err != nil && !errors.Is(err, gateway.ErrNotFound) && rotten(err) == "" {
-		return v, err
+	m := w.sent
+	if m.ID == "" || m.ID != c.Message {
+		var err error
+		m, err = w.cfg.Outbox.Lookup(w.tx, c.Message)
+		if err != nil && !errors.Is(err, gateway.ErrNotFound) && rotten(err) == "" {
+			return v, err
+		}
 	}
 	m.To, m.Text = "", ""
 	v.Message = m

@@ -24,6 +24,8 @@ type work struct {
 	facts   map[string]string // for the audit trail
 	counts  []func()          // metrics, once committed
 	traffic []*destinationTraffic
+	judged  map[string]*subject // the counters of failures read so far, by key
+	sent    gateway.Message     // queued by this transaction
 }
 
 // note adds a fact to the audit entry.
