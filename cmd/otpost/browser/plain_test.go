@@ -36,6 +36,9 @@ func (w *world) visit(token string) *visitor {
 
 var tokenField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
+// nameless is a text that the catalogue does not have.
+var nameless = regexp.MustCompile(`>\s*(?:phones|try|faults?|point|challenge|identity|nav|unit)\.[a-z_-]+\s*<`)
+
 // open reads a page of the console.
 func (v *visitor) open(want int, path string) string {
 	v.world.t.Helper()
@@ -75,6 +78,9 @@ func (v *visitor) do(want int, req *http.Request) string {
 		v.world.t.Errorf("%s has the policy %q", req.URL.Path, policy)
 	}
 	v.page = string(b)
+	if name := nameless.FindString(v.page); name != "" {
+		v.world.t.Errorf("%s shows the name of a text in place of the text: %s", req.URL.Path, name)
+	}
 	return v.page
 }
 
