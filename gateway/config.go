@@ -58,6 +58,7 @@ type Route struct {
 	PerDay     int           // parts a day; 0: no limit
 	PerMonth   int           // parts a month; 0: no limit
 	SubmitTime time.Duration // what a part is expected to take until it has been measured; 0: 6 s
+	Balance    Balance       // how the SIM's credit is asked for
 }
 
 // An InvalidError is a mistake of the caller: a value that can never be accepted.
@@ -147,7 +148,7 @@ func (r *Route) fill() error {
 		return &InvalidError{"modem", fmt.Sprintf("modem %s has a negative limit", name)}
 	}
 	orElse(&r.SubmitTime, defaultSubmitTime)
-	return nil
+	return r.Balance.fill(r.Modem)
 }
 
 // check refuses a draft that could never be sent. It returns how many parts its text is thought to need.

@@ -15,8 +15,9 @@ import (
 
 // Gateway is the queue. It is safe for concurrent use. It is also the driver.Handler of its modems and otp's Outbox.
 //
-// One scheduler gives messages to idle modems, one worker per modem hands them over, one keeper watches deadlines and
-// everything else that time brings, one courier per webhook endpoint delivers events. Nothing polls: commits wake them.
+// One scheduler gives messages to idle modems, one worker per modem hands them over (and another asks for the balance where
+// that is wanted), one keeper watches deadlines and everything else that time brings, one courier per webhook endpoint
+// delivers events. Nothing polls: commits wake them.
 type Gateway struct {
 	cfg     Config
 	metrics *metrics
@@ -100,6 +101,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, m := range g.modems {
 		group.Go(func() error { return g.serve(ctx, m) })
+		if t, ok := m.route.Modem.(Teller); ok && m.route.Balance.Code != "" {
+			group.Go(func() error { return g.askBalances(ctx, m, t) })
+		}
 	}
 	for _, hook := range g.cfg.Webhooks {
 		group.Go(func() error { return g.deliverEvents(ctx, hook) })

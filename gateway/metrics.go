@@ -22,6 +22,7 @@ type metrics struct {
 	webhooks   *prometheus.CounterVec
 	lateUnsure prometheus.Counter
 	corrupt    prometheus.Counter
+	balances   *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
@@ -44,6 +45,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		codesSent: counter("otpost_conversion_sent_total", "Codes accepted by the network.", "country", "modem"),
 		codesBack: counter("otpost_conversion_verified_total", "Codes that were typed back.", "country", "modem"),
 		webhooks:  counter("otpost_webhook_deliveries_total", "Attempts to deliver events to webhooks.", "endpoint", "outcome"),
+		balances:  counter("otpost_balance_checks_total", "Questions for a SIM's balance.", "modem", "outcome"),
 		lateUnsure: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "otpost_messages_uncertain_total", Help: "Hand-overs that may or may not have gone out.",
 		}),
@@ -52,7 +54,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.messages, m.sent, m.delivered, m.refused, m.reports, m.refusals, m.codesSent, m.codesBack, m.webhooks, m.lateUnsure, m.corrupt, newGauges(g))
+		reg.MustRegister(m.messages, m.sent, m.delivered, m.refused, m.reports, m.refusals, m.codesSent, m.codesBack, m.webhooks, m.lateUnsure, m.corrupt, m.balances, newGauges(g))
 	}
 	return m
 }
@@ -124,8 +126,8 @@ func (s *metrics) webhook(name, out string) { s.webhooks.WithLabelValues(name, o
 
 // gauges are read from the gateway when they are asked for.
 type gauges struct {
-	g                                 *Gateway
-	depth, oldest, quota, quarantined *prometheus.Desc
+	g                                          *Gateway
+	depth, oldest, quota, quarantined, balance *prometheus.Desc
 }
 
 func newGauges(g *Gateway) *gauges {
@@ -137,13 +139,14 @@ func newGauges(g *Gateway) *gauges {
 		depth:       desc("otpost_queue_depth", "Messages that wait.", "lane"),
 		oldest:      desc("otpost_queue_oldest_age_seconds", "Age of the oldest message that waits.", "lane"),
 		quota:       desc("otpost_modem_quota_left", "Parts that the quotas of the modem's SIM still allow.", "modem", "quota"),
+		balance:     desc("otpost_modem_balance", "Balance of the modem's SIM as its network tells it; gone when it has not been told for long.", "modem"),
 		quarantined: desc("otpost_modem_quarantined", "1 while the modem's SIM rests for want of credit.", "modem"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.depth, c.oldest, c.quota, c.quarantined} {
+	for _, d := range []*prometheus.Desc{c.depth, c.oldest, c.quota, c.quarantined, c.balance} {
 		ch <- d
 	}
 }
@@ -162,6 +165,9 @@ func (c *gauges) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.oldest, age.Seconds(), Lane(l).String())
 	}
 	for _, m := range c.g.modems {
+		if amount, at := m.credit(now); !at.IsZero() {
+			gauge(c.balance, amount, m.name)
+		}
 		s := c.g.simOf(m, now)
 		if s == nil {
 			continue

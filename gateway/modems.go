@@ -48,6 +48,7 @@ type modemState struct {
 	samples   int
 	lastUsed  time.Time
 	upAt      time.Time // last seen ready
+	balance   balanceState
 }
 
 func (m *modemState) bit() uint64 { return 1 << m.index }
@@ -270,6 +271,8 @@ type ModemView struct {
 	MinuteLeft  int // -1: no limit
 	SubmitTime  time.Duration
 	Conversion  float64 // of the last hundred or so codes; NaN: too few
+	Balance     float64 // of its SIM; NaN: not known
+	BalanceAt   time.Time
 }
 
 // Modems lists the modems in the order they were attached.
@@ -295,6 +298,7 @@ func (g *Gateway) view(m *modemState, status driver.Status, now time.Time) Modem
 	if m.restUntil.After(now) {
 		v.Resting = m.restUntil
 	}
+	v.Balance, v.BalanceAt = m.credit(now)
 	s := g.simOf(m, now)
 	if s == nil {
 		s = &simRecord{}

@@ -64,7 +64,7 @@ func (g *Gateway) assign(now time.Time) time.Time {
 		poor = 0
 	}
 	slices.SortStableFunc(idle, func(a, b *modemState) int {
-		return cmp.Or(cmp.Compare(poor&a.bit(), poor&b.bit()), cmp.Compare(g.loadOf(a, now), g.loadOf(b, now)), a.lastUsed.Compare(b.lastUsed))
+		return cmp.Or(cmp.Compare(a.asked(), b.asked()), cmp.Compare(poor&a.bit(), poor&b.bit()), cmp.Compare(g.loadOf(a, now), g.loadOf(b, now)), a.lastUsed.Compare(b.lastUsed))
 	})
 	for _, m := range idle {
 		next = sooner(next, g.give(m, up&^late, poor, now))
