@@ -4,26 +4,36 @@ import (
 	"crypto/rand"
 	"fmt"
 	"html/template"
+	"math"
+	"strconv"
 	"time"
+
+	"otpost/api/wire"
 )
 
 // functions are what templates may call beside those of html/template.
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
-		"t":        c.words.text,
-		"tn":       c.words.count,
-		"label":    c.words.label,
-		"wait":     c.words.seconds,
-		"ago":      func(at time.Time) string { return c.words.ago(c.now(), at) },
-		"stamp":    func(at time.Time) string { return stamp(c.now(), at) },
-		"rfc":      func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
-		"thousand": thousands,
-		"tone":     tone,
-		"badge":    func(group, value string) badge { return badge{tone(group, value), c.words.label(group, value)} },
-		"mark":     func(tone, name string) badge { return badge{tone, c.words.text(name)} },
-		"pair":     func(a, b any) pair { return pair{a, b} },
-		"once":     func() string { return rand.Text() },
-		"base":     func(path string) string { return Base + path },
+		"t":          c.words.text,
+		"tn":         c.words.count,
+		"label":      c.words.label,
+		"wait":       c.words.seconds,
+		"took":       c.words.took,
+		"between":    func(from, to time.Time) string { return c.words.took(to.Sub(from).Seconds()) },
+		"percent":    percent,
+		"signal":     c.words.signal,
+		"ago":        func(at time.Time) string { return c.words.ago(c.now(), at) },
+		"stamp":      func(at time.Time) string { return stamp(c.now(), at) },
+		"rfc":        func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
+		"thousand":   thousands,
+		"tone":       tone,
+		"badge":      func(group, value string) badge { return badge{tone(group, value), c.words.label(group, value)} },
+		"mark":       func(tone, name string) badge { return badge{tone, c.words.text(name)} },
+		"pair":       func(a, b any) pair { return pair{a, b} },
+		"once":       func() string { return rand.Text() },
+		"modemstate": c.words.modemState,
+		"keystate":   func(k wire.Key) badge { return c.words.keyState(c.now(), k) },
+		"base":       func(path string) string { return Base + path },
 	}
 }
 
@@ -36,7 +46,7 @@ type badge struct{ Tone, Text string }
 // tone is the colour of a state: good, warn, bad, busy or quiet. The word is always there too.
 func tone(group, value string) string {
 	switch group + "." + value {
-	case "message.delivered", "modem.ready", "outcome.accepted", "audit.ok", "delivery.ok", "identity.enabled", "key.active", "challenge.verified":
+	case "message.delivered", "modem.ready", "outcome.accepted", "audit_outcome.ok", "identity.enabled", "key.active", "challenge.verified":
 		return "good"
 	case "message.sent", "message.sending", "message.queued", "modem.starting", "modem.searching", "identity.pending", "challenge.pending":
 		return "busy"
@@ -45,6 +55,9 @@ func tone(group, value string) string {
 	case "message.failed", "message.undelivered", "modem.absent", "modem.down", "modem.sim-locked", "modem.sim-missing", "outcome.refused",
 		"modem.quarantined", "challenge.blocked":
 		return "bad"
+	}
+	if group == "audit_outcome" {
+		return "warn" // a refusal
 	}
 	return "quiet"
 }
@@ -84,9 +97,35 @@ func stamp(now, at time.Time) string {
 
 // thousands writes a number with thin spaces between thousands.
 func thousands(n any) string {
+	if p, ok := n.(*int); ok {
+		n = *p
+	}
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "\u202f" + s[i:]
 	}
 	return s
+}
+
+// percent writes a part of a whole.
+func percent(part, whole int) string {
+	if whole == 0 {
+		return "–"
+	}
+	return strconv.Itoa(int(math.Round(100*float64(part)/float64(whole)))) + " %"
+}
+
+// took tells how long something took, as precisely as it matters.
+func (c *catalogue) took(seconds float64) string {
+	switch {
+	case seconds < 10:
+		return c.text("unit.s", strconv.FormatFloat(max(seconds, 0), 'f', 1, 64))
+	case seconds < 90:
+		return c.text("unit.s", strconv.FormatFloat(seconds, 'f', 0, 64))
+	case seconds < 90*60:
+		return c.text("unit.min", int(math.Round(seconds/60)))
+	case seconds < 48*3600:
+		return c.text("unit.h", int(math.Round(seconds/3600)))
+	}
+	return c.text("unit.d", int(math.Round(seconds/86400)))
 }
