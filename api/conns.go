@@ -8,9 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// conns caps the connections of one listener, in all and by source. At a cap the connection goes that has been without a
-// request for longest (of the same source, for the cap by source): whoever opens connections only to hold them loses
-// them to those who use theirs. Where all are in use, the new one goes. It is safe for concurrent use.
+// conns caps the connections of one listener, in all and by source. At a cap one goes that has no request with its handler:
+// first of sources that have shown no key, then of those on which none was shown yet; of these one of the source that has
+// most, and of these the one that has been without a request for longest. So strangers, however many, push out each other
+// and not those who were let in, and whoever opens connections only to hold them loses them to those who use theirs. For
+// the cap by source the choice is among that source's. Where all are in use, the new one goes. It is safe for concurrent
+// use.
 type conns struct {
 	net.Listener
 	total, perSource int
@@ -19,9 +22,12 @@ type conns struct {
 
 	mu   sync.Mutex
 	open map[*conn]struct{} // under mu
-	of   map[netip.Prefix]int
+	of   map[netip.Prefix]tally
 	next uint64 // age of the next connection
 }
+
+// tally counts the connections of one source, and those of them on which a caller was let in.
+type tally struct{ open, known int }
 
 // conn is one connection. Its age is renewed when a request on it ends.
 type conn struct {
@@ -30,6 +36,7 @@ type conn struct {
 	source netip.Prefix
 	age    atomic.Uint64
 	busy   atomic.Bool // a request is with its handler
+	known  bool        // a caller was let in on it; under of.mu
 	closed sync.Once
 }
 
@@ -39,7 +46,7 @@ func newConns(l net.Listener, limits Limits, m *metrics) *conns {
 	if l.Addr().Network() == "unix" {
 		kind, perSource = "unix", limits.Conns // all peers of a socket are one source
 	}
-	return &conns{Listener: l, total: limits.Conns, perSource: perSource, open: map[*conn]struct{}{}, of: map[netip.Prefix]int{},
+	return &conns{Listener: l, total: limits.Conns, perSource: perSource, open: map[*conn]struct{}{}, of: map[netip.Prefix]tally{},
 		dropped: func(limit string) { m.dropped.WithLabelValues(limit).Inc() },
 		count:   func(delta float64) { m.conns.WithLabelValues(kind).Add(delta) }}
 }
@@ -67,19 +74,19 @@ func (l *conns) admit(c net.Conn) (*conn, bool) {
 	var victim *conn
 	limit := ""
 	switch {
-	case l.of[n.source] >= l.perSource:
+	case l.of[n.source].open >= l.perSource:
 		limit = "source"
-		victim = l.idlest(func(c *conn) bool { return c.source == n.source })
+		victim = l.victim(func(c *conn) bool { return c.source == n.source })
 	case len(l.open) >= l.total:
 		limit = "total"
-		victim = l.idlest(func(*conn) bool { return true })
+		victim = l.victim(func(*conn) bool { return true })
 	}
 	fits := limit == "" || victim != nil
 	if fits {
 		l.next++
 		n.age.Store(l.next)
 		l.open[n] = struct{}{}
-		l.of[n.source]++
+		l.tally(n.source, 1, 0)
 		l.count(1)
 	}
 	l.mu.Unlock()
@@ -92,15 +99,46 @@ func (l *conns) admit(c net.Conn) (*conn, bool) {
 	return n, fits
 }
 
-// idlest returns the connection that fits and has been without a request for longest. The caller holds mu.
-func (l *conns) idlest(fits func(*conn) bool) *conn {
-	var oldest *conn
+// victim returns the connection that is to go, of those that fit. The caller holds mu.
+func (l *conns) victim(fits func(*conn) bool) *conn {
+	var first *conn
 	for c := range l.open {
-		if !c.busy.Load() && fits(c) && (oldest == nil || c.age.Load() < oldest.age.Load()) {
-			oldest = c
+		if !c.busy.Load() && fits(c) && (first == nil || l.before(c, first)) {
+			first = c
 		}
 	}
-	return oldest
+	return first
+}
+
+// before says whether a goes rather than b.
+func (l *conns) before(a, b *conn) bool {
+	if ra, rb := l.standing(a), l.standing(b); ra != rb {
+		return ra < rb
+	}
+	if na, nb := l.of[a.source].open, l.of[b.source].open; na != nb {
+		return na > nb
+	}
+	return a.age.Load() < b.age.Load()
+}
+
+func (l *conns) standing(c *conn) int {
+	switch {
+	case c.known:
+		return 2
+	case l.of[c.source].known > 0:
+		return 1
+	}
+	return 0
+}
+
+// tally adds to what is counted of a source. The caller holds mu.
+func (l *conns) tally(source netip.Prefix, open, known int) {
+	t := l.of[source]
+	if t.open, t.known = t.open+open, t.known+known; t.open == 0 {
+		delete(l.of, source)
+		return
+	}
+	l.of[source] = t
 }
 
 // Close implements net.Conn.
@@ -109,9 +147,11 @@ func (c *conn) Close() error {
 		c.of.mu.Lock()
 		defer c.of.mu.Unlock()
 		delete(c.of.open, c)
-		if c.of.of[c.source]--; c.of.of[c.source] == 0 {
-			delete(c.of.of, c.source)
+		known := 0
+		if c.known {
+			known = -1
 		}
+		c.of.tally(c.source, -1, known)
 		c.of.count(-1)
 	})
 	return c.Conn.Close()
@@ -145,6 +185,20 @@ func markConn(ctx context.Context, c net.Conn) context.Context {
 			return markPeer(ctx, c)
 		}
 		c = below.NetConn()
+	}
+}
+
+// letInOn marks the connection of a request as one of somebody known.
+func letInOn(ctx context.Context) {
+	c, ok := ctx.Value(connKey{}).(*conn)
+	if !ok {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if _, open := c.of.open[c]; open && !c.known {
+		c.known = true
+		c.of.tally(c.source, 0, 1)
 	}
 }
 
