@@ -44,7 +44,7 @@ func outline() []struct {
 		{"tutorial", "Tutorial", []string{"demo", "first-modem", "portal"}},
 		{"howto", "How to", []string{"install", "modem", "tls", "keys", "backup", "prometheus", "webhooks", "container", "migrate", "typescript", "identity-providers"}},
 		{"reference", "Reference", []string{"configuration", "commands", "metrics"}},
-		{"explanation", "Explanation", []string{"delivery", "threats"}},
+		{"explanation", "Explanation", []string{"delivery", "threats", "promises", "mended"}},
 		{"runbook", "Alerts", runbook()},
 	}
 }
