@@ -58,6 +58,8 @@ func TestPackageOnASystem(t *testing.T) {
 		{"a wrong configuration fails once, with the line", wrongConfiguration},
 		{"a code goes out through a port of dialout's", firstCode},
 		{"an alert fires and resolves", alerts},
+		{"the log is found by its fields", logged},
+		{"without a journal it goes on", unlogged},
 		{"killed, it comes back", killed},
 		{"standing still, it is started anew", stoodStill},
 		{"it runs without a network", noNetwork},
@@ -153,6 +155,28 @@ api -X POST $A/sms/enable/verify -d '{"code":"'$(cat /root/code)'","pin":"739154
 		b.t.Errorf("the state is %q, want it otpost's alone", got)
 	}
 	b.sh(`! journalctl -o cat --no-pager | grep -F "$(cat /root/code)"`)
+}
+
+// logged follows a request's id through the journal: the request, the message, the hand-over.
+func logged(b *box) {
+	b.sh(`curl -sSf -H @/root/auth -H 'Content-Type: application/json' -H 'X-Request-Id: shop.4711' http://127.0.0.1:8475/v1/messages -d '{"to":"+447700900124","text":"hello"}'`)
+	b.until(time.Minute, "journalctl OTPOST_REQUEST_ID=shop.4711 -o cat --no-pager | grep -q 'message .*status=delivered.*modem=stick'")
+	b.sh("journalctl OTPOST_REQUEST_ID=shop.4711 OTPOST_ROUTE=/v1/messages -p info -o json --no-pager | grep -q '\"OTPOST_STATUS\":\"202\"'")
+}
+
+// unlogged takes the journal away for a while.
+func unlogged(b *box) {
+	const sockets = "systemd-journald.socket systemd-journald-dev-log.socket"
+	before := b.sh("systemctl show -P MainPID otpost.service")
+	b.sh("systemctl stop " + sockets + " systemd-journald.service; systemctl kill --signal=KILL systemd-journald.service || true; mv /run/systemd/journal/socket /run/systemd/journal/away 2>/dev/null || true")
+	b.sh("for i in 1 2 3 4 5; do curl -sSf -H @/root/auth http://127.0.0.1:8475/v1/accounts/client-1; done | grep '\"grade\":1'")
+	b.sh("mv /run/systemd/journal/away /run/systemd/journal/socket 2>/dev/null || true; systemctl start " + sockets + " systemd-journald.service")
+	b.enabled()
+	if after := b.sh("systemctl show -P MainPID otpost.service"); after != before {
+		b.t.Errorf("the daemon stopped when the journal was gone\n%s", b.journal())
+	}
+	b.sh("curl -sSf -H @/root/auth -H 'X-Request-Id: shop.4712' http://127.0.0.1:8475/v1/accounts/client-1")
+	b.until(time.Minute, "journalctl OTPOST_REQUEST_ID=shop.4712 -o cat --no-pager | grep -q request")
 }
 
 // ready waits until the daemon answers and its modem is up.

@@ -217,7 +217,7 @@ func (k *killRun) post() {
 	n := k.posted
 	k.mu.Unlock()
 	text := fmt.Sprintf("text number %d.", n)
-	to := fmt.Sprintf("+4477009001%02d", n%10)
+	to := fmt.Sprintf("+44770090%04d", n%2000)
 	status, answer, err := k.do("POST", "/v1/messages", map[string]any{"to": to, "text": text, "ttl": "30m"})
 	if err != nil || status != http.StatusAccepted {
 		<-time.After(10 * time.Millisecond) // the daemon is dead or the queue is full

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"os/signal"
+	"syscall"
+
+	sdjournal "github.com/coreos/go-systemd/v22/journal"
 
 	"otpost/cmd/otpost/config"
 	"otpost/cmd/otpost/daemon"
+	"otpost/cmd/otpost/journal"
 )
 
 type serveCmd struct {
@@ -21,6 +25,7 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // nobody reads standard error any more: no reason to stop
 	log := newLog(con, cfg.Log)
 	d, err := daemon.New(ctx, daemon.Options{Config: cfg, Log: log, Version: version()})
 	if err != nil {
@@ -50,7 +55,7 @@ func address(d *daemon.Daemon) string {
 	return "none"
 }
 
-// newLog makes the daemon's logger on standard error. journald stamps the time itself.
+// newLog makes the daemon's logger: on standard error, or under systemd in the journal, with a field for each attribute.
 func newLog(con *console, cfg config.Log) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
@@ -60,13 +65,9 @@ func newLog(con *console, cfg config.Log) *slog.Logger {
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(con.err, opts))
 	}
-	if cfg.Format == "auto" && os.Getenv("JOURNAL_STREAM") != "" {
-		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}
+	// An error means that JOURNAL_STREAM is none of systemd's.
+	if journaled, err := sdjournal.StderrIsJournalStream(); cfg.Format == "auto" && err == nil && journaled {
+		return slog.New(journal.NewHandler(journal.Socket, con.err, level))
 	}
 	return slog.New(slog.NewTextHandler(con.err, opts))
 }
