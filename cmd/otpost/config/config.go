@@ -53,10 +53,18 @@ type Modem struct {
 	PerMinute  int               `yaml:"per_minute"`
 	PerDay     int               `yaml:"per_day"`
 	PerMonth   int               `yaml:"per_month"`
+	Balance    Balance           `yaml:"balance"`
 	USBReset   bool              `yaml:"usb_reset"`
 	ResetHook  []string          `yaml:"reset_hook"`
 	Classes    map[string]string `yaml:"classes"`
 	Simulator  Simulator         `yaml:"simulator"`
+}
+
+// Balance is how the credit of a modem's prepaid SIM is asked for; without a code it is not.
+type Balance struct {
+	Code    string   `yaml:"code"`
+	Pattern string   `yaml:"pattern"`
+	Every   Duration `yaml:"every"`
 }
 
 // Simulator shapes a modem whose device is "simulator".

@@ -108,6 +108,10 @@ func TestParseErrors(t *testing.T) {
 		{"relative device", "countries: [GB]\nmodems: [{name: m0, device: ttyUSB0}]\n", nil, "c.yaml:2: modems[0].device: \"ttyUSB0\" is no absolute path; `otpost modem probe` lists the ports"},
 		{"two modems of one name", "countries: [GB]\nmodems:\n- {name: a, device: simulator}\n- {name: a, device: simulator}\n", nil, `c.yaml:4: modems[1].name: "a" is the name of modems[0] already`},
 		{"prefix", "countries: [GB]\nmodems: [{name: m0, device: simulator, prefixes: [\"44\"]}]\n", nil, `c.yaml:2: modems[0].prefixes[0]: "44" is no prefix; write it like "+44"`},
+		{"balance", "countries: [GB]\nmodems:\n- name: m0\n  device: simulator\n  balance:\n    code: ring\n    pattern: (a)(b)\n    every: 1m\n", nil,
+			`c.yaml:6: modems[0].balance.code: "ring" is no service code: digits, * and # such as "*100#"` + "\n" +
+				"c.yaml:7: modems[0].balance.pattern: has 2 groups; give it one, around the amount\n" +
+				"c.yaml:8: modems[0].balance.every: 1m0s is too often; at least 10m0s"},
 		{"quota", "countries: [GB]\nmodems: [{name: m0, device: simulator, per_day: -1}]\n", nil, `c.yaml:2: modems[0].per_day: -1 is too small; at least 0`},
 		{"choice", minimal + "grade: {on_disable: drop}\n", nil, `c.yaml:3: grade.on_disable: "drop" is none of keep, revoke`},
 		{"time zone", minimal + "time_zone: Mars\n", nil, `c.yaml:3: time_zone: "Mars" is no time zone; write UTC or a name like Europe/Dublin`},

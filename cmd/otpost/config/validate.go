@@ -185,6 +185,32 @@ func (cfg *Config) validateChoices(c *checker) {
 	}
 }
 
+var serviceCode = regexp.MustCompile(`^[0-9*#+]{1,64}$`)
+
+const shortestBalance = 10 * time.Minute
+
+// validate checks how the balance of modem i is asked for.
+func (b *Balance) validate(c *checker, i int) {
+	here := func(key string) []any { return at("modems", i, "balance", key) }
+	if *b == (Balance{}) {
+		return
+	}
+	if !serviceCode.MatchString(b.Code) {
+		c.bad(here("code"), "%q is no service code: digits, * and # such as \"*100#\"", b.Code)
+	}
+	if re, err := regexp.Compile(b.Pattern); err != nil {
+		c.bad(here("pattern"), "%v", err)
+	} else if re.NumSubexp() > 1 {
+		c.bad(here("pattern"), "has %d groups; give it one, around the amount", re.NumSubexp())
+	}
+	if b.Every == 0 {
+		b.Every = Duration(6 * time.Hour)
+	}
+	if time.Duration(b.Every) < shortestBalance {
+		c.bad(here("every"), "%v is too often; at least %v", b.Every, shortestBalance)
+	}
+}
+
 func (m *Modem) validate(c *checker, i int, before []Modem) {
 	here := func(key string) []any { return at("modems", i, key) }
 	if !modemName.MatchString(m.Name) {
@@ -221,6 +247,7 @@ func (m *Modem) validate(c *checker, i int, before []Modem) {
 	c.atLeast(here("per_minute"), m.PerMinute, 0)
 	c.atLeast(here("per_day"), m.PerDay, 0)
 	c.atLeast(here("per_month"), m.PerMonth, 0)
+	m.Balance.validate(c, i)
 	if m.Device != SimulatorDevice && m.Simulator != (Simulator{}) {
 		c.bad(here("simulator"), "belongs to modems with device: %s", SimulatorDevice)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -65,9 +66,25 @@ func (d *Daemon) drive(m config.Modem, device string) error {
 	}
 	d.modems = append(d.modems, modem)
 	d.tasks = append(d.tasks, task{"modem " + m.Name, modem.Run})
+	balance, err := balanceOf(m.Balance)
+	if err != nil {
+		return err
+	}
 	return d.queue.Attach(gateway.Route{
-		Modem: modem, Prefixes: m.Prefixes, PerMinute: m.PerMinute, PerDay: m.PerDay, PerMonth: m.PerMonth,
+		Modem: modem, Prefixes: m.Prefixes, PerMinute: m.PerMinute, PerDay: m.PerDay, PerMonth: m.PerMonth, Balance: balance,
 	})
+}
+
+func balanceOf(b config.Balance) (gateway.Balance, error) {
+	balance := gateway.Balance{Code: b.Code, Every: time.Duration(b.Every)}
+	if b.Pattern == "" {
+		return balance, nil
+	}
+	var err error
+	if balance.Pattern, err = regexp.Compile(b.Pattern); err != nil {
+		return balance, fmt.Errorf("pattern of the balance: %w", err)
+	}
+	return balance, nil
 }
 
 // ports are those on which any of the modems may be: they may have swapped names.
