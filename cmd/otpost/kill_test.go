@@ -299,14 +299,20 @@ func (k *killRun) entry(id string) ledgerEntry {
 // settle waits until nothing is queued or being sent any more: after many cycles that is a long queue, but it has to move.
 func (k *killRun) settle() {
 	k.t.Helper()
+	const patience = 2 * time.Minute
+	deadline, texts := time.Now().Add(patience), 0
 	for id := range k.accepted {
-		for deadline := time.Now().Add(2 * time.Minute); ; {
+		for {
 			e := k.entry(id)
 			if e.Status != "queued" && e.Status != "sending" {
 				break
 			}
 			if time.Now().After(deadline) {
-				k.t.Fatalf("message %s is still %s; the daemon said:\n%s", id, e.Status, k.log.String())
+				now := len(k.network.Messages(sim.Filter{}))
+				if now == texts {
+					k.t.Fatalf("message %s is still %s; the daemon said:\n%s", id, e.Status, k.log.String())
+				}
+				deadline, texts = time.Now().Add(patience), now
 			}
 			<-time.After(10 * time.Millisecond)
 		}
