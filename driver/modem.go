@@ -111,7 +111,8 @@ func (m *Modem) change(f func(*Status)) {
 	}
 	if missed := now.State == StateAbsent && old.LastError == "" && now.LastError != ""; old.State != now.State || missed {
 		level := slog.LevelInfo
-		if old.State == StateReady || missed || wantsHands(now.State) { // codes go nowhere
+		stopped := now.State == StateAbsent && now.LastError == ""
+		if old.State == StateReady && !stopped || missed || wantsHands(now.State) { // codes go nowhere
 			level = slog.LevelWarn
 		}
 		m.log.Log(context.Background(), level, "modem state", "state", now.State, "was", old.State, "device", now.Device, "reason", now.LastError)

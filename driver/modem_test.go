@@ -1,10 +1,14 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -130,4 +134,48 @@ func TestVerdicts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What somebody has to look at is a warning, what belongs to a start or a stop is not.
+func TestLevels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fk := newFake(t)
+		var out bytes.Buffer // written by the modem's loop only, and read behind it
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "device" || a.Key == "modem" || a.Key == "reason" {
+				return slog.Attr{}
+			}
+			return a
+		}}))
+		m, err := New(Config{Name: "m1", Device: "fake", Handler: &recorder{}, Open: fk.open, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx) }()
+		ready(t, m)
+		fk.set("+CPIN?", "+CME ERROR: 10")
+		fk.urc("+CPIN: NOT READY")
+		until(t, time.Minute, "no SIM", func() bool { return m.Status().State == StateSIMMissing })
+		fk.set("+CPIN?", "+CPIN: READY\r\n\r\nOK")
+		ready(t, m)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		fk.serving.Wait()
+		var got []string
+		for l := range strings.Lines(out.String()) {
+			if level, rest, _ := strings.Cut(strings.TrimSpace(l), " "); strings.Contains(rest, "modem state") {
+				got = append(got, strings.TrimPrefix(level, "level=")+" "+strings.TrimPrefix(rest, `msg="modem state" `))
+			}
+		}
+		want := []string{"INFO state=starting was=absent", "INFO state=ready was=starting", "WARN state=starting was=ready",
+			"WARN state=sim-missing was=starting", "INFO state=starting was=sim-missing",
+			"INFO state=ready was=starting", "INFO state=absent was=ready"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
 }
