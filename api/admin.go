@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"time"
 
@@ -45,8 +46,23 @@ func (s *Server) limitsReport(ctx context.Context, in *struct {
 		out.Destinations = append(out.Destinations, wire.LimitDestination{Destination: d.Destination, Unverified: d.Unverified,
 			Verified: d.Verified, Budget: d.Budget, BlockedFor: int(d.Blocked.Round(time.Second).Seconds())})
 	}
-	return &answer[wire.LimitsReport]{out}, nil
+	out.Conversions, err = s.conversions(ctx)
+	return &answer[wire.LimitsReport]{out}, err
 }
+
+func (s *Server) conversions(ctx context.Context) ([]wire.Conversion, error) {
+	all, err := s.cfg.Gateway.Conversions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []wire.Conversion{}
+	for _, c := range all {
+		out = append(out, wire.Conversion{Modem: c.Modem, Prefix: c.Prefix, Country: c.Country, Sent: tenth(c.Sent), Verified: tenth(c.Verified)})
+	}
+	return out, nil
+}
+
+func tenth(v float64) float64 { return math.Round(v*10) / 10 }
 
 // errPageFull ends the reading of the trail.
 var errPageFull = errors.New("the page is full")
@@ -101,7 +117,8 @@ func (s *Server) checkAudit(ctx context.Context, _ *struct{}) (*answer[wire.Audi
 func exampleLimits() wire.LimitsReport {
 	return wire.LimitsReport{Mode: "observe",
 		Days:         []wire.LimitsDay{{Day: "2026-03-04", Lines: []wire.LimitsLine{{Limit: "phone-hour", Country: "GB", Refused: 3}}}},
-		Destinations: []wire.LimitDestination{{Destination: "GB", Unverified: 4, Verified: 120, Budget: 270}}}
+		Destinations: []wire.LimitDestination{{Destination: "GB", Unverified: 4, Verified: 120, Budget: 270}},
+		Conversions:  []wire.Conversion{{Modem: "sim800", Prefix: "+44770", Country: "GB", Sent: 87.5, Verified: 80.1}}}
 }
 
 func exampleAudit() wire.AuditEntry {

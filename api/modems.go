@@ -149,6 +149,12 @@ func modemOf(v gateway.ModemView) wire.Modem {
 	if v.DayLeft >= 0 {
 		m.DayLeft = &v.DayLeft
 	}
+	if v.MonthLeft >= 0 {
+		m.MonthLeft = &v.MonthLeft
+	}
+	if !v.BalanceAt.IsZero() {
+		m.Balance, m.BalanceAt = &v.Balance, v.BalanceAt.UTC()
+	}
 	if v.MinuteLeft >= 0 {
 		m.MinuteLeft = &v.MinuteLeft
 	}

@@ -140,7 +140,7 @@ func newGauges(g *Gateway) *gauges {
 		oldest:      desc("otpost_queue_oldest_age_seconds", "Age of the oldest message that waits.", "lane"),
 		quota:       desc("otpost_modem_quota_left", "Parts that the quotas of the modem's SIM still allow.", "modem", "quota"),
 		balance:     desc("otpost_modem_balance", "Balance of the modem's SIM as its network tells it; gone when it has not been told for long.", "modem"),
-		quarantined: desc("otpost_modem_quarantined", "1 while the modem's SIM rests for want of credit.", "modem"),
+		quarantined: desc("otpost_modem_quarantined", "1 while the modem's SIM rests: its credit is used up, or its counters do not open.", "modem"),
 	}
 }
 

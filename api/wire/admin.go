@@ -7,6 +7,16 @@ type LimitsReport struct {
 	Mode         string             `json:"mode" enum:"off,observe,enforce" doc:"What the pumping guard does." example:"observe"`
 	Days         []LimitsDay        `json:"days" nullable:"false" doc:"Newest first; days on which nothing was refused are absent."`
 	Destinations []LimitDestination `json:"destinations" nullable:"false" doc:"The nearest to their budget first."`
+	Conversions  []Conversion       `json:"conversions" nullable:"false" doc:"How many codes came back, by modem and range of numbers. Routing leaves a modem by its SIM's whole conversion, not by these."`
+}
+
+// Conversion is how many codes to one range of numbers came back that one modem had sent.
+type Conversion struct {
+	Modem    string  `json:"modem" doc:"The modem." example:"sim800"`
+	Prefix   string  `json:"prefix" doc:"The calling code and the digits behind it, five in all." example:"+44770"`
+	Country  string  `json:"country,omitempty" doc:"The range's country, where it is known." example:"GB"`
+	Sent     float64 `json:"sent" doc:"Codes sent. Each new one takes a hundredth off what was counted before, so that the last hundred or so decide." example:"87.5"`
+	Verified float64 `json:"verified" doc:"Those that were typed back, counted likewise." example:"80.1"`
 }
 
 // LimitsDay is one day of a limits report, in UTC.

@@ -78,7 +78,7 @@ type Modem struct {
 	State        string            `json:"state" doc:"absent, starting, searching, ready, recovering, sim-locked, sim-missing, down." example:"ready"`
 	Since        time.Time         `json:"since,omitzero" doc:"Since when it is in this state."`
 	Paused       bool              `json:"paused" doc:"Taken out of routing by an operator." example:"false"`
-	Quarantined  string            `json:"quarantined,omitempty" doc:"Why it is kept out of routing." example:"credit"`
+	Quarantined  string            `json:"quarantined,omitempty" doc:"Why its SIM is kept out of routing: credit (used up or barred), or unreadable (its counters do not open; resume lets them begin anew)." example:"credit"`
 	SignalDBm    int               `json:"signal_dbm,omitempty" doc:"Signal strength; absent when unknown." example:"-71"`
 	Operator     string            `json:"operator,omitempty" doc:"The network it is registered with." example:"EE"`
 	Registration string            `json:"registration,omitempty" doc:"home, roaming, searching, denied, none, unknown." example:"home"`
@@ -94,7 +94,10 @@ type Modem struct {
 	Queue        int               `json:"queue" doc:"Messages that only wait for this modem." example:"0"`
 	SentToday    int               `json:"sent_today" doc:"SMS sent by its SIM today." example:"12"`
 	DayLeft      *int              `json:"day_left,omitempty" doc:"SMS left today; absent: no limit." example:"488"`
+	MonthLeft    *int              `json:"month_left,omitempty" doc:"SMS left this month; absent: no limit." example:"9876"`
 	MinuteLeft   *int              `json:"minute_left,omitempty" doc:"SMS left this minute; absent: no limit." example:"10"`
+	Balance      *float64          `json:"balance,omitempty" doc:"Its SIM's balance as the network told it last; absent: not asked for, or not told for long." example:"12.5"`
+	BalanceAt    time.Time         `json:"balance_at,omitzero" doc:"When the network told it."`
 	Resets       map[string]uint64 `json:"resets,omitempty" doc:"Recovery steps taken, by step."`
 	LastError    string            `json:"last_error,omitempty" doc:"The last thing that went wrong." example:"no prompt within 10s"`
 	LastGoodAt   time.Time         `json:"last_good_at,omitzero" doc:"The last sensible answer."`

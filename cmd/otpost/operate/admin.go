@@ -50,6 +50,11 @@ func printLimits(w io.Writer, r *wire.LimitsReport) {
 	for _, d := range r.Destinations {
 		row(w, d.Destination, fmt.Sprint(d.Unverified), fmt.Sprint(d.Verified), fmt.Sprint(d.Budget), (time.Duration(d.BlockedFor) * time.Second).String())
 	}
+	fmt.Fprint(w, "\nCodes that came back, of the last hundred or so:\n")
+	row(w, "MODEM", "NUMBERS", "COUNTRY", "SENT", "VERIFIED")
+	for _, c := range r.Conversions {
+		row(w, c.Modem, c.Prefix+"…", dash(c.Country), fmt.Sprintf("%.1f", c.Sent), fmt.Sprintf("%.1f", c.Verified))
+	}
 }
 
 type auditCmd struct {
