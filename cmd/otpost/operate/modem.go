@@ -45,6 +45,11 @@ func (c *modemListCmd) Run(ctx context.Context, con *Console) error {
 		for _, m := range all.Modems {
 			row(w, m.Name, modemState(m), strength(m), dash(m.Operator), dash(m.Registration), fmt.Sprint(m.Queue), fmt.Sprint(m.SentToday), left(m.DayLeft), dash(m.Device))
 		}
+		for _, m := range all.Modems {
+			if m.State != "ready" && m.LastError != "" {
+				fmt.Fprintf(w, "%s: %s\n", m.Name, m.LastError)
+			}
+		}
 	})
 }
 
