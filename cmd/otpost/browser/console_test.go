@@ -17,11 +17,11 @@ func TestConsole(t *testing.T) {
 		{"TryIt", (*world).tryItStory},
 		{"Phones", (*world).phonesStory},
 		{"Faults", (*world).faultsStory},
+		{"Timeline", (*world).timelineStory},
 		{"ForgedForms", (*world).forgedForms},
 		{"Keyboard", (*world).keyboardStory},
 		{"WithoutScript", (*world).withoutScript},
 		{"EveryPage", (*world).everyPage},
-		{"Manual", (*world).manualPages},
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			here := *w
@@ -185,4 +185,29 @@ func (w *world) faultsStory(t *testing.T) {
 	b.size(1280, 800)
 	b.press(`form[action="/console/phones/faults/end"] button`)
 	b.shows("#faults-on", "Nothing goes wrong now")
+}
+
+// A message's page shows its way while it goes: to the phone and back for a code that is typed in, and how it ends for a text that
+// the network gives up.
+func (w *world) timelineStory(t *testing.T) {
+	b := w.signIn(t, w.token)
+	const account, phone, pin = "timeline-1", "+447700900167", "739154"
+	w.call(204, "PUT", "/v1/accounts/"+account+"/pin", body{"pin": pin})
+	challenge := w.call(202, "POST", "/v1/accounts/"+account+"/sms/enable", body{"phone": phone})
+	b.open("/console/messages/" + challenge["message"].(map[string]any)["id"].(string))
+	for _, step := range []string{"Accepted", "Handed to a modem", "Sent", "Delivered to the phone"} {
+		b.shows(".timeline li", step)
+	}
+	code := w.text(phone, 0).Code
+	b.neverShows(code)
+	b.neverShows(phone)
+	w.call(200, "POST", "/v1/accounts/"+account+"/sms/enable/verify", body{"code": code, "pin": pin})
+	b.shows(".timeline li", "Verified")
+	b.keep("message-verified")
+
+	lost := w.call(202, "POST", "/v1/messages", body{"to": "+447700998003", "text": "nobody gets this"})["id"].(string)
+	b.open("/console/messages/" + lost)
+	b.shows(".head .badge.bad", "undelivered")
+	b.lacks("main", "nobody gets this")
+	b.keep("message-undelivered")
 }

@@ -94,12 +94,17 @@ func newDaemon(t *testing.T) *world {
 
 func (w *world) serve() {
 	t, dir := w.t, w.t.TempDir()
+	secret := filepath.Join(dir, "hook.secret")
+	if err := os.WriteFile(secret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYq="), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cfg, err := config.Parse("test", fmt.Appendf(nil, `listen: 127.0.0.1:0
 socket: %s
 data_dir: %s
 countries: [GB]
 modems: [{name: sim0, device: simulator, simulator: {report_delay: 50ms}}]
-`, filepath.Join(dir, "otpost.sock"), dir), nil)
+webhooks: [{name: portal, url: "http://127.0.0.1:9/hook", allow_private: true, secret_file: %q}] # nobody listens there
+`, filepath.Join(dir, "otpost.sock"), dir, secret), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,8 +122,11 @@ func (b *tab) menu() []string {
 // tab is judged by at its end.
 func (w *world) everyPage(t *testing.T) {
 	b := w.signIn(t, w.token)
-	pages := append(b.menu(), "/console/phones?number=%2B447700900162", "/console/nowhere")
+	pages := append(b.menu(), "/console/phones?number=%2B447700900162", "/console/modems/sim0", "/console/accounts/client-1", "/console/webhooks/portal",
+		"/console/nowhere")
 	b.accept("status of 404")
+	w.call(204, "PUT", "/v1/accounts/client-1/pin", body{"pin": "739154"})
+	w.call(202, "POST", "/v1/accounts/client-1/sms/enable", body{"phone": "+447700900168"})
 	message := w.call(200, "GET", "/v1/messages", nil)["messages"].([]any)[0].(map[string]any)["id"].(string)
 	pages = append(pages, "/console/messages/"+message)
 	for _, path := range pages {
@@ -135,9 +138,16 @@ func (w *world) everyPage(t *testing.T) {
 	out.presentable("/console/sign-in")
 }
 
-// presentable looks at one page in both themes and on a narrow screen.
+// maxWeight is what a page may weigh with all that it loads.
+const maxWeight = 150_000
+
+// presentable looks at one page in both themes and on a narrow screen, and weighs it.
 func (b *tab) presentable(path string) {
 	b.t.Helper()
+	weight := eval[int](b, `[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")].reduce((sum, e) => sum + e.decodedBodySize, 0)`)
+	if weight == 0 || weight > maxWeight {
+		b.t.Errorf("%s weighs %d bytes, at most %d are allowed", path, weight, maxWeight)
+	}
 	name := strings.NewReplacer("/", "-", "?", "-", "=", "-", "%2B", "").Replace(strings.Trim(strings.TrimPrefix(path, "/console"), "/"))
 	if name == "" {
 		name = "overview"

@@ -36,7 +36,7 @@ type tab struct {
 // tab opens an empty tab.
 func (w *world) tab(t *testing.T) *tab {
 	t.Helper()
-	deadline, cancel := context.WithTimeout(w.browser, 3*patience)
+	deadline, cancel := context.WithTimeout(w.browser, 8*patience)
 	ctx, done := chromedp.NewContext(deadline, chromedp.WithNewBrowserContext())
 	b := &tab{t: t, world: w, ctx: ctx, hosts: []string{strings.TrimPrefix(w.base, "http://")}}
 	if err := chromedp.Listen(ctx, b.heard); err != nil {
