@@ -169,6 +169,17 @@ func TestTransactionTable(t *testing.T) {
 		{"payee with ctrl-z", Transaction{"1", "EUR", "x\x1a"}, false},
 		{"payee with a turn", Transaction{"1", "EUR", "x\u202ey"}, false},
 		{"payee with two lines", Transaction{"1", "EUR", "x\ny"}, false},
+		{"payee with a Hangul filler", Transaction{"1", "EUR", "x\u3164y"}, false},
+		{"payee with a variation selector", Transaction{"1", "EUR", "x\ufe0f"}, false},
+		{"payee with a tag", Transaction{"1", "EUR", "x\U000e0041"}, false},
+		{"payee with a grapheme joiner", Transaction{"1", "EUR", "x\u034fy"}, false},
+		{"payee with a Braille blank", Transaction{"1", "EUR", "x\u2800y"}, false},
+		{"payee with a mark in front", Transaction{"1", "EUR", "\u0336x"}, false},
+		{"payee with a stack of marks", Transaction{"1", "EUR", "x" + strings.Repeat("\u0301", 5)}, false},
+		{"payee with accents apart", Transaction{"1", "EUR", "Nguye\u0302\u0303n"}, true},
+		{"hindi payee", Transaction{"1", "EUR", "क्षत्रिय"}, true},
+		{"thai payee", Transaction{"1", "EUR", "น้ำ"}, true},
+		{"korean payee", Transaction{"1", "EUR", "김철수"}, true},
 		{"arabic payee", Transaction{"1", "EUR", "شركة"}, true},
 	}
 	for _, tt := range tests {

@@ -34,7 +34,7 @@ func (t *Transaction) check(extra []string) error {
 		return refuse(InvalidRequest, "transaction.amount is a decimal above zero with a point, at most %d characters: 1250.00", maxAmount)
 	case !slices.Contains(currencies, t.Currency) && !slices.Contains(extra, t.Currency):
 		return refuse(InvalidRequest, "transaction.currency is an ISO 4217 code such as EUR")
-	case !printable(t.Payee) || utf8.RuneCountInString(t.Payee) > maxPayee:
+	case !printable(t.Payee) || !visible(t.Payee) || utf8.RuneCountInString(t.Payee) > maxPayee:
 		return refuse(InvalidRequest, "transaction.payee is 1 to %d printable characters", maxPayee)
 	}
 	return nil
@@ -48,6 +48,31 @@ func printable(s string) bool {
 	}
 	for _, r := range s {
 		if r != ' ' && !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxMarks is how many combining marks may follow one another: more than any script needs, and no stack of them.
+const maxMarks = 4
+
+// blanks are printable by their category and show nothing.
+var blanks = []rune{'\u2800', '\U0001d159'}
+
+// visible tells whether every character of s can be seen: two payees that look the same in the text must not differ in letters
+// that fill no space (Hangul fillers, variation selectors and other default-ignorable ones).
+func visible(s string) bool {
+	marks := maxMarks // none may come first: it would join what stands in front of the payee
+	for _, r := range s {
+		if unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || slices.Contains(blanks, r) {
+			return false
+		}
+		if !unicode.Is(unicode.M, r) {
+			marks = 0
+			continue
+		}
+		if marks++; marks > maxMarks {
 			return false
 		}
 	}

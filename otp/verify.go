@@ -181,7 +181,8 @@ func (w *work) judge(a *answer) error {
 	if err != nil {
 		return err
 	}
-	if !found || (c.Purpose == SMSEnable) != (acct.SMS == nil) { // cannot be while it is pending
+	moved := c.Purpose != SMSEnable && acct.SMS != nil && acct.SMS.Phone != c.Phone
+	if !found || (c.Purpose == SMSEnable) != (acct.SMS == nil) || moved { // cannot be while it is pending
 		return w.stale(&c)
 	}
 	if err := judges.raise(w); err != nil {
