@@ -147,6 +147,18 @@ func TestManualAsText(t *testing.T) {
 			t.Errorf("%s with %q: %.60s", tc.path, tc.accept, r.body)
 		}
 	}
+	for path, want := range map[string]string{"/docs/tutorial/portal.php": "<?php\n", "/docs/tutorial/portal.mjs": "import ", "/docs/tutorial/portal.go": "package main",
+		"/docs/howto/typescript/enable.ts": "openapi-fetch", "/docs/howto/typescript/package.json": "openapi-typescript", "/docs/howto/typescript/package-lock.json": "lockfileVersion"} {
+		r := k.do("GET", path, "", "")
+		if r.StatusCode != http.StatusOK || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") || !strings.Contains(string(r.body), want) {
+			t.Errorf("%s: %d %s: %.60s", path, r.StatusCode, r.Header.Get("Content-Type"), r.body)
+		}
+	}
+	for _, path := range []string{"/docs/tutorial/none.php", "/docs/howto/typescript/none.ts", "/docs/tutorial/docs.go", "/docs/tutorial/..%2fdocs.go"} {
+		if r := k.do("GET", path, "", ""); r.StatusCode != http.StatusNotFound && r.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d, want 404", path, r.StatusCode)
+		}
+	}
 	if r := k.do("GET", "/docs/", "", ""); r.StatusCode != http.StatusMovedPermanently || r.Header.Get("Location") != "/docs" {
 		t.Errorf("/docs/: %d to %s, want /docs", r.StatusCode, r.Header.Get("Location"))
 	}

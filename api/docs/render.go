@@ -121,7 +121,7 @@ var layout = template.Must(template.New("layout").Parse(`<!DOCTYPE html>
 <title>{{.Title}} · Otpost</title>
 <link rel="stylesheet" href="/docs/manual.css"><link rel="icon" href="data:,"></head>
 <body><header><a class="skip" href="#text">Skip to the text</a><a class="home" href="/docs">Otpost</a>
-<nav aria-label="Parts">{{range .Parts}}<a href="/docs#{{.Name}}">{{.Title}}</a>{{end}}<a class="narrow" href="#contents">Contents</a></nav></header>
+<nav aria-label="Parts">{{range .Parts}}<a href="/docs#{{.Name}}">{{.Title}}</a>{{end}}<a href="/console/">Console</a><a class="narrow" href="#contents">Contents</a></nav></header>
 <div class="frame"><main id="text" tabindex="-1">
 {{.Body}}
 </main>

@@ -124,7 +124,7 @@ func (c *demoCmd) invite(con *console, s *demo.Story) {
 Serving until Ctrl-C. In a browser:
 
   %[1]s/console/    the console: messages, modems, and the phones that the texts arrive on
-  %[1]s/docs        the API
+  %[1]s/docs        the manual; the calls are at /docs/api
 
 With curl:
 

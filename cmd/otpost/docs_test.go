@@ -187,6 +187,7 @@ func docsDaemon(t *testing.T, root string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections() // the daemon would wait for one that was opened and not used
 		if err := serve.Process.Signal(os.Interrupt); err != nil {
 			t.Error(err)
 		}
