@@ -96,7 +96,8 @@ var (
 	pinPattern  = regexp.MustCompile(`^[0-9]{4,8}$`)
 	longDigits  = regexp.MustCompile(`[0-9]{7,}`)
 	longHex     = regexp.MustCompile(`[0-9A-Fa-f]{14,}`)
-	quotedText  = regexp.MustCompile(`"[^"]*"?`)
+	pinCommand  = regexp.MustCompile(`(?i)(\+C(?:PIN|PWD|LCK) *=).*`) // wherever it stands: an echo loses its beginning
+	cusdLine    = regexp.MustCompile(`(?i)([+#^]CUSD *[:=] *[0-9]*).*`)
 )
 
 // tap wraps Trace so that no PDU, text, PIN or full number reaches it.
@@ -112,10 +113,10 @@ func redact(s string) string {
 	switch {
 	case isHexPDU(s):
 		return fmt.Sprintf("<PDU, %d octets>", len(s)/2)
-	case strings.HasPrefix(s, "AT+CPIN="):
-		return "AT+CPIN=…"
-	case strings.HasPrefix(s, "AT+CUSD="), strings.HasPrefix(s, "+CUSD:"):
-		return quotedText.ReplaceAllString(s, `"…"`)
+	case pinCommand.MatchString(s):
+		s = pinCommand.ReplaceAllString(s, "${1}…")
+	case cusdLine.MatchString(s):
+		s = cusdLine.ReplaceAllString(s, "${1}…")
 	}
 	s = longHex.ReplaceAllStringFunc(s, func(h string) string { // a PDU in a line, or a text or number in UCS-2
 		if strings.ContainsAny(h, "abcdefABCDEF") {

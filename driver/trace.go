@@ -25,7 +25,7 @@ type TraceLine struct {
 func (l TraceLine) String() string { return l.line }
 
 // Lines by whose beginning it is known what they are: commands, answers with a name, results, prompts.
-var traceable = regexp.MustCompile(`^(AT|[+^*#%$&!][A-Za-z]|OK$|ERROR$|>|RING$|RDY$|READY$|BUSY$|NO CARRIER$|Call Ready$|SMS Ready$|<PDU, [0-9]+ octets>$)`)
+var traceable = regexp.MustCompile(`^(AT$|AT[+^*#%$&!]|AT[A-Z][0-9]*$|[+^*#%$&!][A-Z][A-Z0-9_]+ *([:=?]|ERROR|$)|OK$|ERROR$|>$|RING$|RDY$|READY$|BUSY$|NO CARRIER$|Call Ready$|SMS Ready$|<PDU, [0-9]+ octets>$)`)
 
 // newTraceLine takes out what is secret, and all of a line of which it is not known what it is.
 func newTraceLine(at time.Time, d Direction, s string) TraceLine {
