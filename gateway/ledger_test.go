@@ -74,3 +74,14 @@ func TestOwnRefusals(t *testing.T) {
 		t.Error("a modem with too many faults does not rest")
 	}
 }
+
+// What waits of a text is the parts that are not out yet: pace and quotas have to fit those only.
+func TestRecordOfTheRest(t *testing.T) {
+	m := &Message{Parts: 5, Status: Queued, Attempts: []Attempt{
+		{ICCID: "a", Outcome: driver.Refused, Code: driver.CodeYielded, Taken: 2, References: []uint8{1, 2}},
+		{ICCID: "a", Outcome: driver.Refused, Code: driver.CodeYielded, First: 2, Taken: 1, References: []uint8{3}},
+	}}
+	if r := recordOf(m); r.Parts != 2 || r.Pin != "a" {
+		t.Errorf("%d parts by %q, want 2 by a", r.Parts, r.Pin)
+	}
+}

@@ -105,7 +105,7 @@ func (s *simRecord) nextSlot(now time.Time, loc *time.Location, l limits) time.T
 	}
 	if l.day > 0 || l.month > 0 {
 		y, m, d := now.In(loc).Date()
-		next = sooner(next, time.Date(y, m, d+1, 0, 0, 0, 0, loc))
+		next = sooner(next, dayBegins(y, m, d+1, loc))
 	}
 	return next
 }

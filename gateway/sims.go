@@ -153,13 +153,27 @@ func (s *simRecord) quotaLeft(now time.Time, loc *time.Location, l limits) (int,
 	y, m, d := now.In(loc).Date()
 	if l.day > 0 {
 		left = max(0, l.day-s.DayCount)
-		until = time.Date(y, m, d+1, 0, 0, 0, 0, loc)
+		until = dayBegins(y, m, d+1, loc)
 	}
 	if month := l.month - s.MonthCount; l.month > 0 && month < left {
 		left = max(0, month)
-		until = time.Date(y, m+1, 1, 0, 0, 0, 0, loc)
+		until = dayBegins(y, m+1, 1, loc)
 	}
 	return left, until
+}
+
+// dayBegins returns the first instant of a day. Where summer time begins or ends at midnight that is not what time.Date makes
+// of it: there may be no midnight, and it may come twice.
+func dayBegins(y int, m time.Month, d int, loc *time.Location) time.Time {
+	day := time.Date(y, m, d, 12, 0, 0, 0, loc).Day()
+	t := time.Date(y, m, d, 0, 0, 0, 0, loc)
+	if t.Day() != day { // before the gap
+		_, t = t.ZoneBounds()
+	}
+	if first := t.Add(-time.Hour); first.Day() == day {
+		return first
+	}
+	return t
 }
 
 // block quarantines the SIM, longer every time.

@@ -109,6 +109,33 @@ func TestTimeZone(t *testing.T) {
 	})
 }
 
+// The day's quota begins anew when the zone's date changes, also where summer time begins or ends at midnight: the instant that is
+// told is never past, and it is the first of the new day.
+func TestDayBegins(t *testing.T) {
+	for _, zone := range []string{"UTC", "Europe/London", "America/Santiago", "America/Havana", "Africa/Cairo", "Asia/Beirut", "Asia/Kathmandu", "Australia/Lord_Howe"} {
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Skipf("no time zones here: %v", err)
+		}
+		for now := time.Date(2025, 1, 1, 0, 30, 0, 0, time.UTC); now.Year() < 2027; now = now.Add(time.Hour) {
+			if h := now.In(loc).Hour(); h > 1 && h < 22 {
+				continue
+			}
+			s := simRecord{Day: now.In(loc).Format(time.DateOnly), DayCount: 5}
+			_, until := s.quotaLeft(now, loc, limits{day: 5})
+			before, after := s, s
+			before.roll(until.Add(-time.Nanosecond), loc)
+			after.roll(until, loc)
+			if !until.After(now) || before.DayCount != 5 || after.DayCount != 0 {
+				t.Fatalf("%s: at %v the day is said to end at %v", zone, now.In(loc), until.In(loc))
+			}
+			if next := s.nextSlot(now, loc, limits{day: 5}); !next.Equal(until) {
+				t.Fatalf("%s: at %v looks again at %v, the day ends at %v", zone, now.In(loc), next.In(loc), until.In(loc))
+			}
+		}
+	}
+}
+
 func TestPerMonth(t *testing.T) {
 	inBubble(t, limited(func(r *Route) { r.PerMonth = 4 }), func(t *testing.T, b *bench) {
 		for day := range 3 {
