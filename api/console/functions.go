@@ -30,6 +30,7 @@ func (c *Console) functions() template.FuncMap {
 		"badge":      func(group, value string) badge { return badge{tone(group, value), c.words.label(group, value)} },
 		"mark":       func(tone, name string) badge { return badge{tone, c.words.text(name)} },
 		"pair":       func(a, b any) pair { return pair{a, b} },
+		"themeafter": themeAfter,
 		"once":       func() string { return rand.Text() },
 		"modemstate": c.words.modemState,
 		"keystate":   func(k wire.Key) badge { return c.words.keyState(c.now(), k) },

@@ -143,3 +143,14 @@ func themeOf(s string) string {
 	}
 	return "auto"
 }
+
+// themeAfter is the theme that the button in the frame leads to.
+func themeAfter(theme string) string {
+	switch theme {
+	case "auto":
+		return "dark"
+	case "dark":
+		return "light"
+	}
+	return "auto"
+}
