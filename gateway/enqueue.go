@@ -37,9 +37,6 @@ func recordOf(m *Message) queueRecord {
 		To: m.To, Lane: m.Lane, Parts: max(1, m.Parts-m.taken(m.pinned())), NotAfter: m.NotAfter.UnixMilli(),
 		Shun: m.failedOn(), Pin: m.pinned(), Sending: m.Status == Sending,
 	}
-	if r.Pin != "" {
-		r.Parts -= m.taken(r.Pin)
-	}
 	if !m.NotBefore.IsZero() {
 		r.NotBefore = m.NotBefore.UnixMilli()
 	}
