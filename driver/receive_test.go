@@ -222,3 +222,46 @@ func TestJoiner(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
+
+// Reading all of the storage at once, which hangs on some modems, is tried once: not again after the port was opened anew.
+func TestListingHangsOnce(t *testing.T) {
+	bubble(t, func(fk *fake, _ *Config) {
+		fk.answers["+CPMS?"] = "+CPMS: \"SM\",1,3,\"SM\",1,3,\"SM\",1,3\r\n\r\nOK"
+		fk.answers["+CMGL=4"] = ""
+	}, func(t *testing.T, m *Modem, fk *fake, _ *recorder) {
+		for range 3 {
+			ready(t, m)
+			time.Sleep(3 * time.Minute)
+			fk.unplug()
+			until(t, time.Minute, "hung up", func() bool { return m.Status().State != StateReady })
+		}
+		if n := fk.count("+CMGL=4"); n != 1 {
+			t.Errorf("tried %d times", n)
+		}
+	})
+}
+
+// A modem that says OK to a USSD request only behind the network's answer holds up a message for ten seconds at the most.
+func TestUSSDHoldsUpNobody(t *testing.T) {
+	bubble(t, func(fk *fake, _ *Config) { fk.answers[`+CUSD=1,"*100#",15`] = "" }, func(t *testing.T, m *Modem, fk *fake, _ *recorder) {
+		ready(t, m)
+		time.Sleep(time.Minute)
+		balance := make(chan string, 1)
+		go func() {
+			text, err := m.USSD(t.Context(), "*100#")
+			if err != nil {
+				text = err.Error()
+			}
+			balance <- text
+		}()
+		synctest.Wait()
+		began := time.Now()
+		if r := m.Send(t.Context(), hello); r.Outcome != Accepted || time.Since(began) > 2*commandTime+time.Second {
+			t.Errorf("%s after %v", r.Outcome, time.Since(began))
+		}
+		fk.urc(`+CUSD: 0,"Balance 12.50",15`)
+		if got := <-balance; got != "Balance 12.50" {
+			t.Errorf("got %q", got)
+		}
+	})
+}

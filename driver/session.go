@@ -63,17 +63,16 @@ type session struct {
 
 // capabilities is what this modem turned out to do.
 type capabilities struct {
-	reports   int  // ds of +CNMI: 0 none, 1 +CDS, 2 +CDSI
-	acks      bool // +CSMS says that +CNMA is wanted
-	noCMMS    bool
-	linkOpen  bool // +CMMS=2 is in force
-	noListing bool // +CMGL hung once: read one by one
-	ussdHex   bool // plain USSD was refused
-	readCSQ   bool // +CSQ was refused: it is +CSQ?
-	iccid     string
-	imei      string
-	pinTaken  bool
-	pinKey    string // under which the attempt of this session is remembered
+	reports  int  // ds of +CNMI: 0 none, 1 +CDS, 2 +CDSI
+	acks     bool // +CSMS says that +CNMA is wanted
+	noCMMS   bool
+	linkOpen bool // +CMMS=2 is in force
+	ussdHex  bool // plain USSD was refused
+	readCSQ  bool // +CSQ was refused: it is +CSQ?
+	iccid    string
+	imei     string
+	pinTaken bool
+	pinKey   string // under which the attempt of this session is remembered
 }
 
 func newSession(m *Modem, p io.ReadWriteCloser) *session {

@@ -134,18 +134,21 @@ func (s *session) crowded() bool { return s.store.total > 0 && s.store.used*10 >
 
 var listLine = regexp.MustCompile(`^\+CMG[LR]: *([0-9]+)? *,? *([0-9]+)?`)
 
+// listingRest is how long +CMGL is not tried again once it hung.
+const listingRest = 24 * time.Hour
+
 // list reads everything in one memory. +CMGL hangs on some modems for minutes (quirk Q44): then slot by slot from the
 // next time on.
 func (s *session) list(ctx context.Context, mem string) error {
 	if err := s.selectMemory(mem); err != nil {
 		return err
 	}
-	if s.caps.noListing {
+	if time.Now().Before(s.m.unlisted) {
 		return s.listSlots(mem)
 	}
 	info, err := s.l.command("+CMGL=4", 3*commandTime)
 	if errors.Is(err, errTimeout) {
-		s.caps.noListing = true
+		s.m.unlisted = time.Now().Add(listingRest)
 		return err
 	}
 	index := -1

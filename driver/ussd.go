@@ -67,6 +67,9 @@ func (s *session) ussdStart(code string, w *ussdWait) error {
 			s.caps.ussdHex = false
 		}
 	}
+	if errors.Is(err, errTimeout) {
+		return nil // some modems say OK behind the network's answer, and a message must not wait for that
+	}
 	if err != nil {
 		s.ussd = nil
 	}
@@ -81,7 +84,7 @@ func (s *session) ussdCommand(code string) error {
 		}
 		code = strings.ToUpper(hex.EncodeToString(gsm7.Pack7BitUSSD(septets, 0)))
 	}
-	_, err := s.l.command(`+CUSD=1,"`+code+`",15`, ussdTime)
+	_, err := s.l.command(`+CUSD=1,"`+code+`",15`, 2*commandTime)
 	return err
 }
 
