@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +11,8 @@ import (
 	"otpost/api/wire"
 )
 
-// What each system posts, as its documentation shows it (testdata/compat: content type, empty line, body), to a key with
-// its profile: the right text reaches the right phones.
+// What each system posts, as its source makes it (testdata/compat: where that is, the header fields that matter, an empty
+// line, the body), to a key with its profile: the right text reaches the right phones.
 func TestProfiles(t *testing.T) {
 	const to, second = "+447400123456", "+447400123457"
 	tests := []struct {
@@ -19,11 +20,13 @@ func TestProfiles(t *testing.T) {
 		phones              []string
 	}{
 		{"authentik.http", "authentik", "Use this code to authenticate in authentik: 482915", []string{to}},
+		{"authentik-basic.http", "authentik", "Use this code to authenticate in authentik: 482915", []string{to}},
 		{"keycloak.http", "keycloak", "Your SMS code is 482915 and is valid for 5 minutes.", []string{to}},
 		{"keycloak-form.http", "keycloak", "Your SMS code is 482915 and is valid for 5 minutes.", []string{to}},
 		{"zitadel.http", "zitadel", "482915 is your one-time password for portal.example.", []string{to}},
 		{"kratos.http", "kratos", "Your login code is: 482915", []string{to}},
 		{"privacyidea.http", "privacyidea", "Your OTP is 482915", []string{to}},
+		{"privacyidea-json.http", "privacyidea", "Your OTP is 482915", []string{to}},
 		{"linotp-rest.http", "linotp", "Your code is 482915", []string{to}},
 		{"linotp-http.http", "linotp", "Your code is 482915", []string{to}},
 		{"generic-number.http", "generic", "482915", []string{to}},
@@ -37,14 +40,14 @@ func TestProfiles(t *testing.T) {
 			if len(tt.phones) > 1 {
 				spec.Recipients = []wire.Secret{to, second}
 			}
-			kind, body := recorded(t, tt.file)
+			token := k.key(spec)
+			r := recorded(t, tt.file, token)
 			before := map[string]int{}
 			for _, p := range tt.phones {
 				before[p] = k.phone.count(p)
 			}
-			r := k.do("POST", "/v1/messages", k.key(spec), body, "Content-Type: "+kind)
-			if r.StatusCode != http.StatusAccepted {
-				t.Fatalf("%d %s", r.StatusCode, r.body)
+			if got := k.answer(r); got.StatusCode != http.StatusAccepted {
+				t.Fatalf("%d %s", got.StatusCode, got.body)
 			}
 			for _, p := range tt.phones {
 				if got := k.phone.text(t, p, before[p]); !strings.HasPrefix(got, tt.text) {
@@ -55,11 +58,23 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// recorded reads a request of testdata/compat.
-func recorded(t testing.TB, file string) (contentType, body string) {
+// recorded makes a request of testdata/compat.
+func recorded(t testing.TB, file, token string) *http.Request {
 	t.Helper()
-	kind, body, _ := strings.Cut(string(must(os.ReadFile(filepath.Join("testdata", "compat", file)))), "\n\n")
-	return strings.TrimSpace(kind), strings.TrimSuffix(body, "\n")
+	head, body, _ := strings.Cut(string(must(os.ReadFile(filepath.Join("testdata", "compat", file)))), "\n\n")
+	r := httptest.NewRequest("POST", "/v1/messages", strings.NewReader(strings.TrimSuffix(body, "\n")))
+	for line := range strings.SplitSeq(head, "\n") {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, _ := strings.Cut(strings.ReplaceAll(line, "{token}", token), ": ")
+		r.Header.Set(name, value)
+		if pair, ok := strings.CutPrefix(value, "Basic "); ok {
+			user, password, _ := strings.Cut(pair, ":")
+			r.SetBasicAuth(user, password)
+		}
+	}
+	return r
 }
 
 func TestProfilesRefuse(t *testing.T) {
