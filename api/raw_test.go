@@ -20,7 +20,9 @@ func TestRawRequests(t *testing.T) {
 		get    = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 		post   = "POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	)
-	plain := func(status string) string { return "HTTP/1.1 " + status + "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" }
+	plain := func(status string) string {
+		return "HTTP/1.1 " + status + "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+	}
 	for _, tt := range []struct {
 		name, send, want string // want: the beginning of the only answer
 		answers          int    // 0: 1
