@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	overviewLooks = 500 // messages looked at: enough for a 95th percentile, few enough to be read at every glance
+	overviewLooks = 300 // messages looked at: enough for a 95th percentile, few enough to be read at every glance
 	overviewSpan  = 24 * time.Hour
 )
 
 func (s *Server) overviewCall() {
 	register(s, call{id: "overview", method: http.MethodGet, path: "/v1/overview", tag: "messages", may: []Scope{ScopeOps},
-		summary: "See how codes fare", about: "What waits in each lane, and how the latest messages (500 at most) fared. For curves over time scrape /metrics.",
+		summary: "See how codes fare", about: "What waits in each lane, and how the latest messages (300 at most) fared. For curves over time scrape /metrics.",
 		answer: exampleOverview()}, s.overview)
 }
 
