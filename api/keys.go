@@ -153,7 +153,7 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 	err := k.cfg.KV.View(ctx, func(tx store.Txn) error {
 		keys = nil
 		var ids []string
-		if err := tx.Scan(store.Range{Prefix: keyRecord(""), Reverse: true}, func(name string, _ []byte) bool {
+		if err := store.Keys(tx, store.Range{Prefix: keyRecord(""), Reverse: true}, func(name string) bool {
 			ids = append(ids, name)
 			return true
 		}); err != nil {
@@ -161,7 +161,9 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 		}
 		for _, name := range ids {
 			key, err := store.Load[Key](tx, name)
-			if err != nil {
+			if k.rotten(err) {
+				continue
+			} else if err != nil {
 				return err
 			}
 			keys = append(keys, key)
@@ -169,6 +171,17 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 		return nil
 	})
 	return keys, err
+}
+
+// rotten says whether a key's record does not open, and lets the log tell. Nobody is let in by that key, and the others are
+// not to suffer for it: another one is made in its place.
+func (k *Keys) rotten(err error) bool {
+	c := new(store.CorruptError)
+	if !errors.As(err, &c) {
+		return false
+	}
+	k.cfg.Log.Error("record of an api key does not open: make another key", "record", c.Key, "error", err)
+	return true
 }
 
 // Revoke ends a key at once. Revoking it again changes nothing.
@@ -310,7 +323,7 @@ func (k *Keys) note(ctx context.Context) {
 	err := k.cfg.KV.Update(ctx, func(tx store.Txn) error {
 		for id, at := range used {
 			key, err := store.Load[Key](tx, keyRecord(id))
-			if errors.Is(err, store.ErrNotFound) {
+			if errors.Is(err, store.ErrNotFound) || k.rotten(err) {
 				continue
 			} else if err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"otpost/gateway/store"
+	"otpost/gateway/store/storetest"
 )
 
 func TestToken(t *testing.T) {
@@ -218,4 +220,36 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// A key whose record does not open lets nobody in, and is no reason not to list the others or to note their use.
+func TestRottenKey(t *testing.T) {
+	ctx, now := context.Background(), time.Now()
+	kv := storetest.Rotting{KV: store.NewMemory()}
+	keys := must(NewKeys(KeysConfig{KV: kv, Log: slog.New(slog.DiscardHandler)}))
+	good, goodToken, err := keys.Create(ctx, now, KeySpec{Name: "good", Scopes: []Scope{ScopePortal}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, badToken, err := keys.Create(ctx, now, KeySpec{Name: "bad", Scopes: []Scope{ScopePortal}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := netip.MustParseAddr("127.0.0.1")
+	for _, token := range []string{goodToken, badToken} { // both are used
+		if _, err := keys.Authenticate(ctx, now, token, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kv.Rot(ctx, keyRecord(bad.ID)); err != nil {
+		t.Fatal(err)
+	}
+	keys.note(ctx)
+	if _, err := keys.Authenticate(ctx, now, badToken, from); err == nil {
+		t.Error("a key that does not open lets somebody in")
+	}
+	all, err := keys.List(ctx)
+	if err != nil || len(all) != 1 || all[0].ID != good.ID || !all[0].LastUsedAt.Equal(now.UTC()) {
+		t.Errorf("listed %+v, %v", all, err)
+	}
 }

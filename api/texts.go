@@ -55,11 +55,18 @@ func (s *Server) countTexts(tx store.Txn, now time.Time, who principal, drafts [
 func (s *Server) countText(tx store.Txn, now time.Time, subject, limit string, hour, day int) error {
 	record := "api/texts/" + s.cfg.Secrets.Pseudonym("api/texts", subject)
 	c, err := store.Load[textCount](tx, record)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
 	const anHour, aDay = int64(time.Hour / time.Second), 24 * int64(time.Hour/time.Second)
 	unix := now.Unix()
+	switch rot := new(store.CorruptError); {
+	case errors.As(err, &rot) && hour > 0: // one phone: it counts as full
+		s.cfg.Log.Error("count of a phone's texts does not open and counts as full", "record", record, "error", err)
+		c = textCount{Hour: unix / anHour, Hours: hour, Day: unix / aDay, Days: day}
+	case errors.As(err, &rot):
+		s.cfg.Log.Error("count of a key's texts does not open and begins anew", "record", record, "error", err)
+		c = textCount{}
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return err
+	}
 	if h := unix / anHour; c.Hour < h { // a clock that was set back renews nothing
 		c.Hour, c.Hours = h, 0
 	}

@@ -9,6 +9,7 @@ import (
 
 	"otpost/api/wire"
 	"otpost/gateway/store"
+	"otpost/gateway/store/storetest"
 )
 
 // A key's texts are limited by phone and by key, durably; what was refused was not counted, admins have no limits, and
@@ -103,6 +104,30 @@ func TestTextLimitsByTheClock(t *testing.T) {
 		switch {
 		case s.limit == "" && err != nil, s.limit != "" && (!errors.As(err, &p) || p.Limit != s.limit || p.RetryAfter != s.retry):
 			t.Errorf("at noon and %v: %+v, want %q and %d s", s.at, err, s.limit, s.retry)
+		}
+	}
+}
+
+// What does not open of one phone's texts is a full count of that phone; of a key's texts, it begins anew.
+func TestRottenTextCounts(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	rotting := storetest.Rotting{KV: k.cfg.KV}
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for subject, want := range map[string]string{"phone": "phone-hour", "key": ""} {
+		hour := map[string]int{"phone": 2, "key": -1}[subject]
+		count := func() error {
+			return rotting.Update(ctx, func(tx store.Txn) error { return k.countText(tx, noon, subject, subject, hour, 3) })
+		}
+		if err := count(); err != nil {
+			t.Fatal(err)
+		}
+		if err := rotting.Rot(ctx, "api/texts/"+k.cfg.Secrets.Pseudonym("api/texts", subject)); err != nil {
+			t.Fatal(err)
+		}
+		p := new(wire.Problem)
+		if err := count(); want == "" && err != nil || want != "" && (!errors.As(err, &p) || p.Limit != want) {
+			t.Errorf("%s: %v, want %q", subject, err, want)
 		}
 	}
 }
