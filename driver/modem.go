@@ -35,6 +35,7 @@ type Modem struct {
 	finder    finder       // of the loop
 	unsettled bool         // a result is owed since before the port was opened; of the loop
 	unlisted  time.Time    // +CMGL hung: until then storage is read slot by slot; of the loop
+	barring   barring      // of the loop
 	debts     []debt       // reports that the handler did not take yet, over re-openings; of the loop
 	turned    atomic.Int64 // when the loop last came round, in Unix nanoseconds
 

@@ -92,6 +92,7 @@ func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result
 func (s *session) part(life context.Context, tpdu []byte, sub Submit) submission {
 	start := time.Now()
 	one := s.l.submit(s.ctx, life, tpdu)
+	s.m.barring.judge(&one, s.caps.iccid, sub.To, s.m.cfg.Classes)
 	m := s.m.metrics
 	m.submitSeconds.WithLabelValues(s.m.cfg.Name).Observe(time.Since(start).Seconds())
 	m.submits.WithLabelValues(s.m.cfg.Name, string(one.outcome), string(one.class)).Inc()

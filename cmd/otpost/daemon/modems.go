@@ -58,7 +58,7 @@ func (d *Daemon) drive(m config.Modem, device string) error {
 	}
 	modem, err := driver.New(driver.Config{
 		Name: m.Name, Device: device, IMEI: m.IMEI, Baud: m.Baud, SIMPIN: pin, PINs: triedPINs{d.kv, d.kv.Secrets()},
-		Handler: d.queue, Log: d.log, Registry: d.registry, Classes: classes(m.Classes), ResetHook: m.ResetHook, USBReset: m.USBReset,
+		Handler: d.queue, Log: d.log, Registry: d.registry, Classes: classesOf(m), ResetHook: m.ResetHook, USBReset: m.USBReset,
 		Candidates: d.ports,
 	})
 	if err != nil {
@@ -94,6 +94,20 @@ func (d *Daemon) ports() []string {
 		configured = append(configured, m.Device)
 	}
 	return driver.Ports(configured...)
+}
+
+// classesOf are those that the operator gave. Whoever texts a simulated phone whose number orders a refusal means that number,
+// and not the SIM, however many follow one another.
+func classesOf(m config.Modem) map[string]driver.Class {
+	given := classes(m.Classes)
+	if m.Device == config.SimulatorDevice {
+		for _, code := range []string{"cms-8", "cms-10", "cms-21"} {
+			if _, ok := given[code]; !ok {
+				given[code] = driver.ClassRecipient
+			}
+		}
+	}
+	return given
 }
 
 func classes(named map[string]string) map[string]driver.Class {
