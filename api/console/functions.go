@@ -20,6 +20,8 @@ func (c *Console) functions() template.FuncMap {
 		"wait":       c.words.seconds,
 		"took":       c.words.took,
 		"between":    func(from, to time.Time) string { return c.words.took(to.Sub(from).Seconds()) },
+		"money":      func(amount *float64) string { return strconv.FormatFloat(*amount, 'f', 2, 64) },
+		"ratio":      func(part, whole float64) string { return percent(int(math.Round(part)), int(math.Round(whole))) },
 		"percent":    percent,
 		"signal":     c.words.signal,
 		"ago":        func(at time.Time) string { return c.words.ago(c.now(), at) },

@@ -97,7 +97,7 @@ func (c *catalogue) seconds(n int) string {
 	switch {
 	case n < 120:
 		return c.count("unit.seconds", n)
-	case n < 7200:
+	case n < 7200 && n%3600 != 0:
 		return c.count("unit.minutes", (n+59)/60)
 	}
 	return c.count("unit.hours", (n+3599)/3600)

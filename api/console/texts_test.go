@@ -243,6 +243,7 @@ func TestWriting(t *testing.T) {
 		{c.words.took(200_000), "2 days"},
 		{c.words.seconds(90), "90 seconds"},
 		{c.words.seconds(121), "3 minutes"},
+		{c.words.seconds(3600), "1 hour"},
 		{c.words.seconds(7201), "3 hours"},
 		{c.words.signal(0), "unknown"},
 		{c.words.signal(-110), "-110 dBm, weak"},
