@@ -86,7 +86,15 @@ func descriptions(reg *prometheus.Registry) families {
 
 // scraped runs the whole daemon with a simulated modem, sends through it, and returns what /metrics says when the modem is
 // up and the message delivered.
-func scraped(t *testing.T) string {
+func scraped(t *testing.T) (page string) {
+	t.Helper()
+	whileDelivered(t, func(url string) { page = get(t, url) })
+	return page
+}
+
+// whileDelivered runs the whole daemon with a simulated modem, and f with the address of its metrics once a message was
+// delivered.
+func whileDelivered(t *testing.T, f func(url string)) {
 	t.Helper()
 	dir := t.TempDir()
 	cfg, err := config.Parse("test", fmt.Appendf(nil, `{listen: "127.0.0.1:0", socket: "", data_dir: %q, countries: [GB],
@@ -117,7 +125,8 @@ modems: [{name: sim0, device: simulator, simulator: {submit_time: 200ms, report_
 		}
 		page = get(t, base+"/metrics")
 		if strings.Contains(page, `otpost_messages_total{lane="text",modem="sim0",state="delivered"}`) {
-			return page
+			f(base + "/metrics")
+			return
 		}
 		if strings.Contains(page, `otpost_modem_up{modem="sim0"} 1`) && !strings.Contains(page, `otpost_messages_total{lane="text"`) {
 			send(t, base, token)

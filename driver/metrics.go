@@ -35,7 +35,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		received:     counter("received_total", "What arrived.", "kind"),
 		submitSeconds: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "otpost_modem_submit_seconds", Help: "From the command to the verdict, one part.",
-			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60, 150, 300},
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60, 150, 300}, NativeHistogramBucketFactor: 1.1,
+			NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"modem"})),
 	}
 }
