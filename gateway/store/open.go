@@ -217,7 +217,27 @@ func (b *Badger) verify() (err error) {
 		b.metrics.failures.WithLabelValues(failChecksum).Inc()
 		return fmt.Errorf("tables in %s are damaged (restore a backup): %w", b.files.db, err)
 	}
+	b.forgetTables()
 	return nil
+}
+
+// forgetTables lets go of the tables' pages: those in use come back at once.
+func (b *Badger) forgetTables() {
+	tables, err := filepath.EvalSymlinks(b.files.db)
+	if err == nil {
+		tables, err = filepath.Abs(tables)
+	}
+	if err == nil {
+		err = forgetUnder(tables)
+	}
+	if err != nil {
+		b.log.Debug("tables stay resident", "error", err)
+	}
+}
+
+func forgetUnder(tables string) error {
+	tables += string(filepath.Separator)
+	return ForgetPages(func(path string) bool { return strings.HasPrefix(path, tables) && strings.HasSuffix(path, ".sst") })
 }
 
 // identify reads who the store is and how far it came, compares that with what was noted, and starts the writer.

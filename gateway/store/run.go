@@ -10,6 +10,8 @@ const (
 	spaceEvery = time.Second
 	noteEvery  = 3 * time.Second
 	nightHour  = 3 // local time of the nightly check
+
+	forgetEvery = 10 * time.Second // what was read of the tables stays resident for so long at the most
 )
 
 // Run does the store's housekeeping until ctx ends: it watches the disk, notes the newest commit, keeps the reserve file,
@@ -20,6 +22,8 @@ func (b *Badger) Run(ctx context.Context) error {
 	defer noteTick.Stop()
 	night := time.NewTimer(untilNight(time.Now()))
 	defer night.Stop()
+	forgetTick := time.NewTicker(forgetEvery)
+	defer forgetTick.Stop()
 	sweepTick := time.NewTicker(sweepEvery)
 	defer sweepTick.Stop()
 	progress := sweep{over: len(b.cfg.Keys.IDs()) == 1}
@@ -36,6 +40,8 @@ func (b *Badger) Run(ctx context.Context) error {
 			b.watchSpace()
 		case <-noteTick.C:
 			b.takeNote()
+		case <-forgetTick.C:
+			b.forgetTables()
 		case <-sweepTick.C:
 			if err := b.step(ctx, &progress); err != nil && ctx.Err() == nil {
 				b.log.Error("records not sealed anew", "error", err)

@@ -102,7 +102,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 		return fmt.Errorf("open the store in %s: %w", cfg.DataDir, err)
 	}
 	d.undo = append(d.undo, undo{"close the store", d.kv.Close})
-	d.tasks = append(d.tasks, task{"store", d.kv.Run}, task{"store watch", d.watchStore})
+	d.tasks = append(d.tasks, task{"store", d.kv.Run}, task{"store watch", d.watchStore}, task{"memory", d.settleDown})
 	return nil
 }
 

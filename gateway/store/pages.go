@@ -1,0 +1,53 @@
+package store
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ForgetPages lets go of the resident pages of mapped files whose path fits. Nothing is lost: what is touched again comes
+// back from the system's cache, or from the file. A store maps its tables whole, and whoever has once read them all (to
+// verify them) would keep them resident for good; likewise the code that only a start needs.
+func ForgetPages(fits func(path string) bool) error {
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return fmt.Errorf("forget pages: %w", err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		m, ok := parseMapping(lines.Text())
+		if !ok || !fits(m.path) {
+			continue
+		}
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED) // unmapped meanwhile: its pages are gone anyway
+	}
+	return lines.Err()
+}
+
+// mapping is a part of a file in this process's memory that may be let go: its pages are the file's own.
+type mapping struct {
+	from, to uintptr
+	path     string
+}
+
+// parseMapping reads a line of proc_pid_maps(5). It is false for what is no file's, and for private pages that may have
+// been written to.
+func parseMapping(line string) (m mapping, ok bool) {
+	var perms, offset, device string
+	var inode uint64
+	n, err := fmt.Sscanf(line, "%x-%x %s %s %s %d", &m.from, &m.to, &perms, &offset, &device, &inode)
+	if n != 6 || err != nil || inode == 0 || len(perms) != 4 {
+		return m, false
+	}
+	slash := strings.IndexByte(line, '/')
+	if slash < 0 || m.to <= m.from || perms[1] == 'w' && perms[3] == 'p' {
+		return m, false
+	}
+	m.path = line[slash:]
+	return m, true
+}
