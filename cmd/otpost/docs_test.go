@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,8 +53,8 @@ var blocks = map[string]struct{ Run, Marked int }{
 	"howto/identity-providers": {2, 0},
 }
 
-// The shell blocks of the README and of the manual run as they stand there, page by page, against a daemon with a simulated
-// modem. Only paths and ports are put in, and the code that stands on a phone.
+// The shell blocks of the README and of the manual run as they stand there, page after page, against one daemon with a
+// simulated modem. Only paths and ports are put in, and the code that stands on a phone.
 func TestShellBlocks(t *testing.T) {
 	for _, tool := range []string{"bash", "curl", "jq", "openssl"} {
 		if _, err := exec.LookPath(tool); err != nil && os.Getenv("CI") == "true" {
@@ -61,8 +63,12 @@ func TestShellBlocks(t *testing.T) {
 			t.Skipf("%s is missing", tool)
 		}
 	}
+	t.Parallel()
 	found := map[string]struct{ Run, Marked int }{}
-	for name, text := range shellPages(t) {
+	root, port := docsRoot(t), ""
+	pages := shellPages(t)
+	for _, name := range slices.Sorted(maps.Keys(pages)) {
+		text := pages[name]
 		var run []string
 		marked := 0
 		for _, m := range fence.FindAllStringSubmatch(text, -1) {
@@ -82,10 +88,10 @@ func TestShellBlocks(t *testing.T) {
 			found[name] = struct{ Run, Marked int }{len(run), marked}
 		}
 		if len(run) > 0 {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				runBlocks(t, run)
-			})
+			if port == "" {
+				port = docsDaemon(t, root)
+			}
+			t.Run(name, func(t *testing.T) { runBlocks(t, root, port, run) })
 		}
 	}
 	if diff := cmp.Diff(blocks, found); diff != "" {
@@ -137,8 +143,9 @@ newest_code() { # of the newest text with a code that was not asked for before
 }
 `
 
-// runBlocks runs the blocks of one page in one shell.
-func runBlocks(t *testing.T, blocks []string) {
+// docsRoot is the folder in which the paths that the blocks name lie.
+func docsRoot(t *testing.T) string {
+	t.Helper()
 	root, err := os.MkdirTemp("", "otpost-docs-") // short: it holds a socket
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +155,11 @@ func runBlocks(t *testing.T, blocks []string) {
 			t.Error(err)
 		}
 	})
-	port := docsDaemon(t, root)
+	return root
+}
+
+// runBlocks runs the blocks of one page in one shell, in a folder of its own.
+func runBlocks(t *testing.T, root, port string, blocks []string) {
 	script := prelude
 	for i, b := range blocks {
 		b = strings.NewReplacer("/etc/otpost/", root+"/etc/otpost/", "/run/otpost/", root+"/run/otpost/", "/var/lib/otpost", root+"/var/lib/otpost",
@@ -156,7 +167,7 @@ func runBlocks(t *testing.T, blocks []string) {
 		script += fmt.Sprintf("\necho '== block %d' >&2\n%s", i+1, b)
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Dir = filepath.Join(root, "work")
+	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "ROOT="+root, "HOME="+cmd.Dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
@@ -170,7 +181,7 @@ func docsDaemon(t *testing.T, root string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{"etc/otpost", "run/otpost", "var/lib/otpost", "work"} {
+	for _, dir := range []string{"etc/otpost", "run/otpost", "var/lib/otpost"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
 			t.Fatal(err)
 		}
