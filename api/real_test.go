@@ -90,7 +90,12 @@ type realKit struct {
 
 func newRealKit(t testing.TB, change ...func(*Config)) *realKit {
 	t.Helper()
-	kv := store.NewMemory()
+	return newRealKitOn(t, store.NewMemory(), change...)
+}
+
+// newRealKitOn is a realKit on a store that is there already.
+func newRealKitOn(t testing.TB, kv *store.Memory, change ...func(*Config)) *realKit {
+	t.Helper()
 	ring := must(keys.Generate(rand.Reader))
 	var rules *otp.Service
 	phone := newHandset()

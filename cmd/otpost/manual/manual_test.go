@@ -3,6 +3,8 @@ package manual
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,6 +117,56 @@ func TestScripts(t *testing.T) {
 	}
 	if Script("tcsh") != "" {
 		t.Error("there is a script for a shell that is not listed")
+	}
+}
+
+// Each shell, with its script read, completes a line as the program says: what the program is asked for is recorded by a
+// stand-in, and what it answers comes out of the shell.
+func TestShellsComplete(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	put("otpost", `#!/bin/sh
+printf '%s|' "$@" >>`+filepath.Join(dir, "asked")+`
+printf 'list\tList the modems\nlisten:all\tWith a colon\n'
+`)
+	for _, shell := range []struct{ name, script string }{
+		{"bash", `source "$1"; COMP_WORDS=(otpost modem li); COMP_CWORD=2; _otpost; printf '%s\n' "${COMPREPLY[@]}"`},
+		// _describe is zsh's own and works on a line editor's line only; what it is given is what counts
+		{"zsh", `compdef() { :; }; _files() { echo files; }; _describe() { print -rl -- "${(@P)2}"; }; source "$1"; words=(otpost modem li); CURRENT=3; _otpost`},
+		{"fish", `source $argv[1]; complete -C "otpost modem li"`},
+	} {
+		t.Run(shell.name, func(t *testing.T) {
+			if _, err := exec.LookPath(shell.name); err != nil {
+				if os.Getenv("CI") == "true" {
+					t.Fatalf("%s is not installed", shell.name)
+				}
+				t.Skipf("%s is not installed", shell.name)
+			}
+			args := []string{"-c", shell.script, shell.name, put("script", Script(shell.name))}
+			if shell.name == "fish" {
+				args = slices.Delete(args, 2, 3)
+			}
+			cmd := exec.Command(shell.name, args...)
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir)
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "list") || !strings.Contains(string(out), "listen") {
+				t.Errorf("%v: %s", err, out)
+			}
+			if shell.name == "zsh" && !strings.Contains(string(out), `listen\:all:With a colon`) || shell.name == "fish" && !strings.Contains(string(out), "list\tList the modems") {
+				t.Errorf("what the words mean is lost: %q", out)
+			}
+			asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+			if err != nil || !strings.HasPrefix(string(asked), "complete|--|modem|li|") {
+				t.Errorf("the program was asked %q, %v", asked, err)
+			}
+			_ = os.Remove(filepath.Join(dir, "asked")) // the next shell asks anew
+		})
 	}
 }
 

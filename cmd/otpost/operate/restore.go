@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -17,11 +18,15 @@ import (
 	"otpost/gateway/store/keys"
 )
 
-// read checks or restores the backup and says what it holds and what was done.
+// read checks or restores the backup and says what it holds and what was done. It is checked to its end first: one that
+// was altered leaves nothing behind, not even a key file.
 func (c *restoreCmd) read(ctx context.Context, f *os.File, ids []age.Identity) (store.Summary, string, error) {
-	if c.Check {
-		sum, err := store.Check(ctx, f, ids...)
+	sum, err := store.Check(ctx, f, ids...)
+	if c.Check || err != nil {
 		return sum, "it can be restored", err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return sum, "", fmt.Errorf("read the backup again: %w", err)
 	}
 	cfg, err := c.Load()
 	if err != nil {
@@ -35,7 +40,7 @@ func (c *restoreCmd) read(ctx context.Context, f *os.File, ids []age.Identity) (
 		return store.Summary{}, "", err
 	}
 	dir := filepath.Join(cfg.DataDir, "store")
-	sum, err := store.RestoreBadger(ctx, f, store.BadgerConfig{Dir: dir, Keys: ring, Reserve: int64(cfg.Reserve), Log: slog.New(slog.DiscardHandler)}, ids...)
+	sum, err = store.RestoreBadger(ctx, f, store.BadgerConfig{Dir: dir, Keys: ring, Reserve: int64(cfg.Reserve), Log: slog.New(slog.DiscardHandler)}, ids...)
 	if errors.Is(err, store.ErrNotEmpty) {
 		err = fmt.Errorf("%w: stop the daemon and move %s away first", err, dir)
 	}
