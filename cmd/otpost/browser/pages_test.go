@@ -118,7 +118,7 @@ func (b *tab) menu() []string {
 	return eval[[]string](b, `[...document.querySelectorAll("nav.menu a")].map(a => a.pathname)`)
 }
 
-// Every page, in both themes: no serious or critical finding of axe-core, nothing wider than a screen of 320 pixels, and what every
+// Every page, in both themes: no serious or critical finding of axe-core, nothing wider than a screen of 1024, 768 or 320 pixels, and what every
 // tab is judged by at its end.
 func (w *world) everyPage(t *testing.T) {
 	b := w.signIn(t, w.token)
@@ -160,9 +160,12 @@ func (b *tab) presentable(path string) {
 		b.accessible(path+" in "+theme, rules)
 		b.keep(name + "-" + theme)
 	}
-	b.size(320, 700)
-	if wide := eval[int](b, `document.scrollingElement.scrollWidth`); wide > 320 {
-		b.t.Errorf("%s is %d pixels wide on a screen of 320", path, wide)
+	for _, width := range []int64{1024, 768, 320} {
+		b.size(width, 700)
+		if wide := eval[int64](b, `document.scrollingElement.scrollWidth`); wide > width {
+			b.t.Errorf("%s is %d pixels wide on a screen of %d", path, wide, width)
+			b.keep(fmt.Sprint(name, "-wide-", width))
+		}
 	}
 	b.keep(name + "-320")
 	b.size(1280, 800)
