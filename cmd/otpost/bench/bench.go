@@ -77,7 +77,7 @@ type Kept struct {
 
 // Memory is the daemon's resident memory.
 type Memory struct {
-	Idle int64 `json:"idle_bytes"`
+	Idle int64 `json:"idle_bytes"` // with four modems and an empty store
 	Peak int64 `json:"peak_bytes"` // at full load
 }
 
