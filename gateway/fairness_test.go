@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"pgregory.net/rapid"
 
 	"otpost/driver"
@@ -121,6 +122,9 @@ func TestFloodOfLongTexts(t *testing.T) {
 				}
 				if broken == 0 {
 					t.Error("no code ever went between two parts")
+				}
+				if n := testutil.CollectAndCount(b.g.metrics.refused); n != 0 {
+					t.Errorf("%d kinds of refusals counted, and nothing was refused", n)
 				}
 				if sim := b.g.sims[b.modems[0].iccid]; sim.DayCount != 20*parts+codes {
 					t.Errorf("the day counts %d, want %d", sim.DayCount, 20*parts+codes)

@@ -94,7 +94,7 @@ func country(c string) string {
 }
 
 func (s *metrics) verdict(r driver.Result) {
-	if r.Outcome == driver.Refused {
+	if r.Outcome == driver.Refused && r.Code != driver.CodeYielded {
 		s.refused.WithLabelValues(classLabel(r.Class), codeLabel(r.Code)).Inc()
 	}
 }
