@@ -69,6 +69,9 @@ func (m *simModem) play(i int, s driver.Submit, dice *rand.Rand, r *driver.Resul
 	case fate < 60 || m.perfect:
 		m.accept(i, s, dice, r, true)
 		r.Outcome = driver.Accepted
+		if r.Code == driver.CodeYielded {
+			r.Outcome = driver.Refused
+		}
 	case fate < 75:
 		r.Outcome = driver.Refused
 		r.Class = []driver.Class{driver.ClassNetwork, driver.ClassModem, driver.ClassSIM, driver.ClassStorage, driver.ClassUnknown, driver.ClassCredit}[dice.IntN(6)]
@@ -83,6 +86,9 @@ func (m *simModem) play(i int, s driver.Submit, dice *rand.Rand, r *driver.Resul
 		m.accept(i, s, dice, r, true)
 		time.Sleep(time.Duration(dice.IntN(300)) * time.Second) // late, but a verdict
 		r.Outcome = driver.Accepted
+		if r.Code == driver.CodeYielded {
+			r.Outcome = driver.Refused
+		}
 	default:
 		time.Sleep(time.Duration(60+dice.IntN(240)) * time.Second)
 		r.Outcome, r.Class, r.Code = driver.Refused, driver.ClassNetwork, "cms-38"
@@ -92,7 +98,13 @@ func (m *simModem) play(i int, s driver.Submit, dice *rand.Rand, r *driver.Resul
 // accept lets the network take the text, deliver it if it happens, and report sooner or later, never, or twice.
 func (m *simModem) accept(i int, s driver.Submit, dice *rand.Rand, r *driver.Result, happens bool) {
 	r.Submitted = time.Now()
-	for range r.Parts - s.SkipParts {
+	left := r.Parts - s.SkipParts
+	for n := range left {
+		if n > 0 && s.Yield != nil && s.Yield() {
+			r.Code, r.Taken = driver.CodeYielded, n
+			m.w.submitted(i, n)
+			return
+		}
 		m.mu.Lock()
 		ref := m.ref
 		m.ref++

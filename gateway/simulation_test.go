@@ -80,6 +80,13 @@ func (w *world) handed(i int, r driver.Result) {
 	w.hands[i].outcome, w.hands[i].done = r.Outcome, r.Done
 }
 
+// submitted notes how many parts of a hand-over went out when its modem was wanted back.
+func (w *world) submitted(i, parts int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hands[i].parts = parts
+}
+
 func (w *world) reached(i int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -238,6 +245,9 @@ func (w *world) enqueue(kv *fatalKV) {
 	life := time.Duration(10+w.rng.IntN(290)) * time.Second
 	if d.Kind, d.Ref = KindCode, "ref"; d.Lane == LaneText {
 		d.Kind, d.Ref, d.Text = KindText, "", fmt.Sprintf("text %d", w.rng.Uint64())
+		if w.rng.IntN(3) == 0 {
+			d.Text += strings.Repeat(".", w.rng.IntN(153*6)) // of up to seven parts
+		}
 		life *= 20
 	}
 	if w.rng.IntN(15) == 0 && d.Kind == KindCode {
@@ -255,6 +265,9 @@ func (w *world) enqueue(kv *fatalKV) {
 		return err
 	})
 	var full *CapacityError
+	if invalid := new(InvalidError); errors.As(err, &invalid) && invalid.Field == "text" {
+		return // longer than a day's quota
+	}
 	if err == nil {
 		d.Unsure = m.Unsure
 		w.acked[m.ID], w.order = d, append(w.order, m.ID)
