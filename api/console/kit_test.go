@@ -40,7 +40,8 @@ const (
 // station is a modem that takes everything at once; its words are hostile.
 type station struct {
 	mu    sync.Mutex
-	texts []string // under mu
+	texts []string      // under mu
+	came  chan struct{} // closed and replaced when one is sent; under mu
 }
 
 func (*station) Name() string { return "modem1" }
@@ -55,15 +56,17 @@ func (s *station) Send(_ context.Context, m driver.Submit) driver.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.texts = append(s.texts, m.Text)
+	close(s.came)
+	s.came = make(chan struct{})
 	now := time.Now()
 	return driver.Result{Outcome: driver.Accepted, References: []uint8{7}, Parts: 1, ICCID: "8944110068341234567", Submitted: now, Done: now}
 }
 
-// sent is every text so far.
-func (s *station) sent() []string {
+// sent is every text so far, and what is closed when another is sent.
+func (s *station) sent() ([]string, chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.texts)
+	return slices.Clone(s.texts), s.came
 }
 
 // control stands in for the drivers.
@@ -108,7 +111,7 @@ type sealed interface {
 // newWorld makes one over a store; simulated says whether there are phones to look at.
 func newWorld(t testing.TB, kv sealed, simulated bool) *world {
 	t.Helper()
-	w := &world{t: t, modem: &station{}, kv: kv, key: map[api.Scope]string{}}
+	w := &world{t: t, modem: &station{came: make(chan struct{})}, kv: kv, key: map[api.Scope]string{}}
 	hook := webhook.Endpoint{Name: "portal", URL: "https://portal.example/hooks?<b>", Secrets: []webhook.Secret{
 		must(webhook.ParseSecret("whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), 32))))}}
 	log := slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))

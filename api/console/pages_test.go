@@ -56,13 +56,18 @@ func (w *world) lived() (code string) {
 // text waits for the n-th text that the modem sends.
 func (w *world) text(n int) string {
 	w.t.Helper()
-	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
-		if all := w.modem.sent(); len(all) > n {
+	limit := time.After(30 * time.Second)
+	for {
+		all, came := w.modem.sent()
+		if len(all) > n {
 			return all[n]
 		}
+		select {
+		case <-came:
+		case <-limit:
+			w.t.Fatalf("the modem has sent no text number %d", n)
+		}
 	}
-	w.t.Fatalf("the modem has sent no text number %d", n)
-	return ""
 }
 
 // messageID is the id of the newest message.
