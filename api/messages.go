@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (s *Server) messageCalls() {
 	register(s, call{id: "get-message", method: http.MethodGet, path: "/v1/messages/{id}", tag: "messages", may: append(may, ScopeOps),
 		summary: "Look at a message", codes: []string{"not-found"}, answer: exampleMessage()}, s.getMessage)
 	register(s, call{id: "cancel-message", method: http.MethodDelete, path: "/v1/messages/{id}", tag: "messages", may: may, status: http.StatusNoContent,
-		summary: "Cancel a queued text", codes: []string{"not-found", "too-late"}}, s.cancelMessage)
+		summary: "Cancel a queued text", about: "The text of a code is the portal's: only admin may cancel it here.", codes: []string{"not-found", "too-late"}}, s.cancelMessage)
 	register(s, call{id: "list-inbox", method: http.MethodGet, path: "/v1/inbox", tag: "messages", may: may,
 		summary: "List inbound texts", about: "What was sent to the modems' own numbers, newest first.",
 		answer: wire.Inbox{Messages: []wire.InboxMessage{{ID: "in_01k9w3b5x8t2q4r6s7v9y0z1a2", Modem: "sim800", From: "+447700900456", Text: "STOP", ReceivedAt: exampleTime(0)}}}}, s.listInbox)
@@ -165,8 +166,17 @@ func historyOf(m gateway.Message) []wire.Attempt {
 }
 
 func (s *Server) cancelMessage(ctx context.Context, in *MessagePath) (*nothing, error) {
-	now := s.now()
-	return nil, s.cfg.KV.Update(ctx, func(tx store.Txn) error { return s.cfg.Gateway.Cancel(tx, now, in.ID) })
+	now, who := s.now(), infoOf(ctx).who
+	return nil, s.cfg.KV.Update(ctx, func(tx store.Txn) error {
+		m, err := s.cfg.Gateway.Lookup(tx, in.ID)
+		if err != nil {
+			return err
+		}
+		if m.Kind != gateway.KindText && !slices.Contains(who.scopes, ScopeAdmin) {
+			return problem(codeForbidden, "this message is a code's; whoever asked for it can cancel its challenge")
+		}
+		return s.cfg.Gateway.Cancel(tx, now, in.ID)
+	})
 }
 
 func (s *Server) listInbox(ctx context.Context, in *Page) (*answer[wire.Inbox], error) {

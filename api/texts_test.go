@@ -131,3 +131,19 @@ func TestRottenTextCounts(t *testing.T) {
 		}
 	}
 }
+
+// A key for texts cannot take a client's code out of the queue.
+func TestCodesAreNotCanceledAsTexts(t *testing.T) {
+	k := newRealKit(t)
+	k.enrolled(t, "client-4711", mobile)
+	k.settle(t)
+	ms, _, err := k.queue.Messages(t.Context(), filterAll)
+	if err != nil || len(ms) != 1 {
+		t.Fatalf("%d messages, %v", len(ms), err)
+	}
+	for scope, want := range map[Scope]string{ScopeMessages: "forbidden", ScopeAdmin: "too-late"} {
+		if p := k.do("DELETE", "/v1/messages/"+ms[0].ID, k.tokens[scope], "").problem(t); p.Code != want {
+			t.Errorf("with the scope %s: %s, want %s", scope, p.Code, want)
+		}
+	}
+}

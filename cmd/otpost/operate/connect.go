@@ -13,6 +13,9 @@ import (
 	"otpost/cmd/otpost/config"
 )
 
+// defaultConfig is where the configuration is; tags cannot name it.
+const defaultConfig = "/etc/otpost/otpost.yaml"
+
 // connection is how a command reaches the daemon: over its socket, found through the configuration, or over TCP with a key
 // from a file.
 type connection struct {
@@ -43,10 +46,10 @@ func (c connection) dial(con *Console) (*client.Client, error) {
 	if socket == "" {
 		cfg, err := config.Load(c.Config, os.Environ())
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist) && c.Config == defaultConfig:
 			socket = config.Default().Socket
-		case err != nil:
-			return nil, err
+		case err != nil: // a file that was named and is not there too: another daemon is not meant
+			return nil, &ConfigError{err}
 		case cfg.Socket == "":
 			return nil, UsageError("the daemon has no socket configured; use --address and --key-file")
 		default:

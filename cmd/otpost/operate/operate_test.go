@@ -3,6 +3,7 @@ package operate
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,5 +155,14 @@ func TestIdentities(t *testing.T) {
 	}
 	if _, err := readIdentities(path); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a torn key: %v", err)
+	}
+}
+
+// A configuration that was named and is not there is an error: the command must not reach another daemon than was meant.
+func TestDialWithoutTheNamedConfiguration(t *testing.T) {
+	console := NewConsole(nil, io.Discard, io.Discard, "test")
+	_, err := connection{Config: filepath.Join(t.TempDir(), "staging.yaml")}.dial(console)
+	if wrong, ok := errors.AsType[*ConfigError](err); !ok || !strings.Contains(wrong.Error(), "staging.yaml") {
+		t.Errorf("got %v", err)
 	}
 }
