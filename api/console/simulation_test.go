@@ -97,8 +97,9 @@ func TestReadTexts(t *testing.T) {
 // A visitor's trial has an account of its own, the same at every look, until it is changed.
 func TestTrial(t *testing.T) {
 	one, two := &session{}, &session{}
-	if one.trial().Account != one.trial().Account || one.trial().Account == two.trial().Account {
-		t.Errorf("accounts: %s, then %s, and %s", one.trial().Account, one.trial().Account, two.trial().Account)
+	first := one.trial().Account
+	if again, others := one.trial().Account, two.trial().Account; again != first || others == first {
+		t.Errorf("accounts: %s, then %s, and another's %s", first, again, others)
 	}
 	changed := one.trial()
 	changed.Account = "client-4711"

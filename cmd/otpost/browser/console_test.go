@@ -22,6 +22,7 @@ func TestConsole(t *testing.T) {
 		{"Keyboard", (*world).keyboardStory},
 		{"WithoutScript", (*world).withoutScript},
 		{"EveryPage", (*world).everyPage},
+		{"Manual", (*world).manualPages},
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			here := *w
