@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -155,7 +154,7 @@ func TestKeptTokenIsSealedToItsName(t *testing.T) {
 	}
 	err := k.kv.View(t.Context(), func(tx store.Txn) error {
 		return tx.Scan(store.Range{}, func(name string, value []byte) bool {
-			if all := name + fmt.Sprintf("%s", value); strings.Contains(all, first.Token) || strings.Contains(all, "8e03978e") {
+			if all := name + string(value); strings.Contains(all, first.Token) || strings.Contains(all, "8e03978e") {
 				t.Errorf("%s: %s", name, value)
 			}
 			return true
