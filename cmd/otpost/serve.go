@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	sdjournal "github.com/coreos/go-systemd/v22/journal"
@@ -21,18 +19,11 @@ type serveCmd struct {
 	configFile `embed:""`
 }
 
-// memoryLimit is how much Go's memory may grow to before it is collected more often; the environment's GOMEMLIMIT says
-// otherwise. What lives in it at full load is half of that, most of it the store's tables in the making.
-const memoryLimit = 64 << 20
-
 // Run runs the daemon until ctx is done.
 func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
 	}
 	signal.Ignore(syscall.SIGPIPE) // nobody reads standard error any more: no reason to stop
 	log := newLog(con, cfg.Log)
