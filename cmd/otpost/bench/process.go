@@ -31,6 +31,10 @@ type process struct {
 // startPatience bounds how long a process may take to answer.
 const startPatience = 60 * time.Second
 
+// measured is the simulated modem behind a rig: one without +CMMS, since an open link would make its sends quicker than the
+// submit time that line use is counted by.
+const measured = "sierra-mc7455"
+
 // start runs the binary with args and --listen of a free port, and waits until it is ready.
 func (b *run) start(ctx context.Context, what string, args ...string) (*process, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,7 +140,7 @@ func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) 
 	for i := range o.modems {
 		name := fmt.Sprintf("m%d", i)
 		link := filepath.Join(dir, name+".tty")
-		m, err := sim.New(sim.Config{Name: name, Network: r.network, SubmitTime: o.submit, Link: link, Tap: o.tap})
+		m, err := sim.New(sim.Config{Name: name, Personality: measured, Network: r.network, SubmitTime: o.submit, Link: link, Tap: o.tap})
 		if err != nil {
 			stop()
 			return nil, err
