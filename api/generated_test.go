@@ -372,39 +372,3 @@ func (g *generator) fits(body []byte, s *huma.Schema) string {
 	}
 	return ""
 }
-
-// Every example in the document is one: it fits its schema, and the requests among them are understood.
-func TestExamples(t *testing.T) {
-	k := newRealKit(t, func(c *Config) { c.Modems = fakeModems{} })
-	g := newGenerator(k.OpenAPI(), 1)
-	check := func(name string, m *huma.MediaType) {
-		for _, e := range m.Examples {
-			if e.Ref != "" {
-				e = k.OpenAPI().Components.Examples[strings.TrimPrefix(e.Ref, "#/components/examples/")]
-			}
-			if complaint := g.fits(must(json.Marshal(e.Value)), m.Schema); complaint != "" {
-				t.Errorf("%s: %s", name, complaint)
-			}
-		}
-		if m.Example != nil {
-			if complaint := g.fits(must(json.Marshal(m.Example)), m.Schema); complaint != "" {
-				t.Errorf("%s: %s", name, complaint)
-			}
-		}
-	}
-	operations(k.OpenAPI(), func(method, path string, op *huma.Operation) {
-		for status, r := range op.Responses {
-			for kind, m := range r.Content {
-				check(method+" "+path+" "+status+" "+kind, m)
-			}
-		}
-		if op.RequestBody == nil {
-			return
-		}
-		example := must(json.Marshal(op.RequestBody.Content["application/json"].Example))
-		r := k.do(method, fill.Replace(path), k.tokens[ScopeAdmin], string(example))
-		if r.StatusCode == 400 || r.StatusCode == 413 || r.StatusCode == 415 || r.StatusCode >= 500 {
-			t.Errorf("%s %s with its example %s: %d %s", method, path, example, r.StatusCode, r.body)
-		}
-	})
-}
