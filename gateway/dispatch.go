@@ -263,8 +263,14 @@ func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Re
 			return ignoreNotFound(err) // erased meanwhile
 		}
 		was, claimed := msg.Status, simOr(msg.Attempts[j.attempt].ICCID, m.name)
+		doubted := msg.Attempts[j.attempt].Outcome == driver.Unknown
 		if !msg.verdict(now, j.attempt, r) {
 			return nil
+		}
+		if doubted { // or it would take reports that are about others
+			if err := tx.Delete(g.refPrefix("unsure", claimed) + msg.ID); err != nil {
+				return err
+			}
 		}
 		sim := simOr(msg.Attempts[j.attempt].ICCID, m.name)
 		if err := g.account(tx, now, &msg, j, claimed, sim, r, m.limits()); err != nil {

@@ -40,6 +40,46 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 	return nil
 }
 
+// undecided says whether a report without a known reference may be about several hand-overs of which one still owes its verdict.
+func (g *Gateway) undecided(tx store.Txn, now time.Time, sim string, r driver.Report) (bool, error) {
+	ids, owed := map[string]bool{}, false
+	if err := g.eachUnsure(tx, now, sim, r, func(id string, _ refRecord) { ids[id] = true }); err != nil {
+		return false, err
+	}
+	err := g.eachOwed(tx, sim, r, func(m *Message, _ int) { ids[m.ID], owed = true, true })
+	return owed && len(ids) > 1, err
+}
+
+// eachUnsure calls f with the hand-overs with nameless parts that a report may be about.
+func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.Report, f func(id string, u refRecord)) error {
+	prefix := g.refPrefix("unsure", sim)
+	return scan(g, tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
+		if samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew) {
+			f(key[len(prefix):], u)
+		}
+		return true
+	})
+}
+
+// eachOwed calls f with the attempts whose verdict a modem still owes and that a report may be about.
+func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *Message, attempt int)) error {
+	for _, id := range g.flights() {
+		m, err := g.find(tx, id)
+		if err != nil {
+			if err = ignoreNotFound(err); err != nil {
+				return err
+			}
+			continue
+		}
+		for i, a := range m.Attempts {
+			if a.DoneAt.IsZero() && simOr(a.ICCID, a.Modem) == sim && samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r, clockSkew) {
+				f(&m, i)
+			}
+		}
+	}
+	return nil
+}
+
 // reconsider offers the parked reports of a SIM to its hand-overs, now that one more has its verdict or is in doubt.
 func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 	parked := map[string]driver.Report{}

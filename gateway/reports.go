@@ -103,24 +103,13 @@ func (g *Gateway) reporter(modem string, r driver.Report) string {
 // several the one nearest in time; zero: none.
 func (g *Gateway) inFlight(tx store.Txn, sim string, r driver.Report) (time.Time, error) {
 	var nearest time.Time
-	for _, id := range g.flights() {
-		m, err := g.find(tx, id)
-		if err != nil {
-			if err = ignoreNotFound(err); err != nil {
-				return nearest, err
-			}
-			continue
+	err := g.eachOwed(tx, sim, r, func(m *Message, i int) {
+		at := m.Attempts[i].ClaimedAt
+		if m.Status == Sending && i == len(m.Attempts)-1 && (nearest.IsZero() || nearer(at, nearest, r)) {
+			nearest = at
 		}
-		if m.Status != Sending || !samePhone(m.To, r.Recipient) {
-			continue
-		}
-		a := m.Attempts[len(m.Attempts)-1]
-		near := nearest.IsZero() || distance(a.ClaimedAt, r) < distance(nearest, r)
-		if simOr(a.ICCID, a.Modem) == sim && plausible(a.ClaimedAt, r, clockSkew) && near {
-			nearest = a.ClaimedAt
-		}
-	}
-	return nearest, nil
+	})
+	return nearest, err
 }
 
 // flights returns the messages that modems are handing over.
@@ -244,11 +233,15 @@ func near(at time.Time, r driver.Report) bool {
 }
 
 // settleUnsure gives a report whose reference nobody knows to a hand-over that has parts without one: same SIM, same phone,
-// and nearer in time than the one that the modem is busy with.
+// and nearer in time than the one that the modem is busy with. If it may be about several, it waits until none of them owes its
+// verdict: that may tell.
 func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
 	prefix := g.refPrefix("unsure", sim)
 	id, ref, err := g.unsureOf(tx, now, sim, flight, r)
 	if err != nil || id == "" {
+		return "", err
+	}
+	if wait, err := g.undecided(tx, now, sim, r); err != nil || wait {
 		return "", err
 	}
 	m, err := g.find(tx, id)
@@ -275,13 +268,10 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 
 // unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing.
 func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (id string, ref refRecord, err error) {
-	prefix := g.refPrefix("unsure", sim)
-	err = scan(g, tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
-		fits := samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew)
-		if fits && (flight.IsZero() || nearer(u.At, flight, r)) && (id == "" || nearer(u.At, ref.At, r)) {
-			id, ref = key[len(prefix):], u
+	err = g.eachUnsure(tx, now, sim, r, func(other string, u refRecord) {
+		if (flight.IsZero() || nearer(u.At, flight, r)) && (id == "" || nearer(u.At, ref.At, r)) {
+			id, ref = other, u
 		}
-		return true
 	})
 	return id, ref, err
 }
