@@ -13,30 +13,47 @@ import (
 // back from the system's cache, or from the file. A store maps its tables whole, and whoever has once read them all (to
 // verify them) would keep them resident for good; likewise the code that only a start needs.
 func ForgetPages(fits func(path string) bool) error {
-	f, err := os.Open("/proc/self/maps")
+	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return fmt.Errorf("forget pages: %w", err)
 	}
 	defer f.Close()
+	var m mapping
+	fit, clean := false, false
+	forget := func() {
+		if fit && (m.shared || clean) {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED) // unmapped meanwhile: its pages are gone anyway
+		}
+	}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		m, ok := parseMapping(lines.Text())
-		if !ok || !fits(m.path) {
-			continue
+		switch name, rest, _ := strings.Cut(lines.Text(), " "); {
+		case !strings.HasSuffix(name, ":"): // the next mapping
+			forget()
+			m, fit = parseMapping(lines.Text())
+			fit, clean = fit && fits(m.path), false
+		case name == "Anonymous:":
+			clean = none(rest)
+		case name == "Swap:":
+			clean = clean && none(rest)
 		}
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED) // unmapped meanwhile: its pages are gone anyway
 	}
+	forget()
 	return lines.Err()
 }
 
-// mapping is a part of a file in this process's memory that may be let go: its pages are the file's own.
+func none(size string) bool { return strings.TrimSpace(size) == "0 kB" }
+
+// mapping is a part of a file in this process's memory. What was written to a private one, and be it by the loader before it
+// was protected, is not in the file.
 type mapping struct {
 	from, to uintptr
 	path     string
+	shared   bool
 }
 
-// parseMapping reads a line of proc_pid_maps(5). It is false for what is no file's, and for private pages that may have
-// been written to.
+// parseMapping reads a line of proc_pid_maps(5). It is false for what is no file's, and for private pages that may be
+// written to.
 func parseMapping(line string) (m mapping, ok bool) {
 	var perms, offset, device string
 	var inode uint64
@@ -48,6 +65,6 @@ func parseMapping(line string) (m mapping, ok bool) {
 	if slash < 0 || m.to <= m.from || perms[1] == 'w' && perms[3] == 'p' {
 		return m, false
 	}
-	m.path = line[slash:]
+	m.path, m.shared = line[slash:], perms[3] == 's'
 	return m, true
 }

@@ -67,6 +67,35 @@ func TestForgetPagesLosesNothing(t *testing.T) {
 	}
 }
 
+// A program that is made to run at any address corrects addresses in pages of its own file and then protects them.
+func TestForgetPagesKeepsWhatWasWrittenAndProtected(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	const size = 1 << 20
+	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(b) }()
+	b[size/2] = 1
+	if err := unix.Mprotect(b, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	if err := ForgetPages(func(p string) bool { return p == path }); err != nil {
+		t.Fatal(err)
+	}
+	if b[size/2] != 1 {
+		t.Error("what was written is lost")
+	}
+}
+
 // resident returns how many kB of a mapped file are resident.
 func resident(t *testing.T, path string) (kB int) {
 	t.Helper()
