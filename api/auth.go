@@ -84,9 +84,7 @@ func (s *Server) letIn(w http.ResponseWriter, r *http.Request, rule access) bool
 		p = s.withinQuota(w, who)
 	}
 	if p == nil {
-		if who.id != loopbackID {
-			letInOn(r.Context())
-		}
+		letInOn(r.Context(), who.id != loopbackID)
 		return true
 	}
 	if p.Code == codeRateLimited && p.Limit == "wrong-keys" {

@@ -8,12 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// conns caps the connections of one listener, in all and by source. At a cap one goes that has no request with its handler:
-// first of sources that have shown no key, then of those on which none was shown yet; of these one of the source that has
-// most, and of these the one that has been without a request for longest. So strangers, however many, push out each other
-// and not those who were let in, and whoever opens connections only to hold them loses them to those who use theirs. For
-// the cap by source the choice is among that source's. Where all are in use, the new one goes. It is safe for concurrent
-// use.
+// conns caps the connections of one listener, in all and by source. At a cap one goes on which nobody who was let in has a
+// request with its handler (what a stranger asks for, be it a slow form or a page, protects nothing): first of sources that
+// have shown no key, then of those on which none was shown yet; of these one of the source that has most, and of these the
+// one that has been without a request for longest. So strangers, however many, push out each other and not those who were
+// let in, and whoever opens connections only to hold them loses them to those who use theirs. For the cap by source the
+// choice is among that source's. Where all are in use, the new one goes. It is safe for concurrent use.
 type conns struct {
 	net.Listener
 	total, perSource int
@@ -35,7 +35,7 @@ type conn struct {
 	of     *conns
 	source netip.Prefix
 	age    atomic.Uint64
-	busy   atomic.Bool // a request is with its handler
+	busy   atomic.Bool // a request that was let in is with its handler
 	known  bool        // a caller was let in on it; under of.mu
 	closed sync.Once
 }
@@ -160,16 +160,13 @@ func (c *conn) Close() error {
 // NetConn gives access to the connection below, as tls.Conn does.
 func (c *conn) NetConn() net.Conn { return c.Conn }
 
-// use marks the connection as having a request with its handler, until the function that it returns is called.
-func (c *conn) use() (done func()) {
-	c.busy.Store(true)
-	return func() {
-		c.of.mu.Lock()
-		c.of.next++
-		c.age.Store(c.of.next)
-		c.of.mu.Unlock()
-		c.busy.Store(false)
-	}
+// rest marks the connection as having no request with its handler.
+func (c *conn) rest() {
+	c.of.mu.Lock()
+	c.of.next++
+	c.age.Store(c.of.next)
+	c.of.mu.Unlock()
+	c.busy.Store(false)
 }
 
 type connKey struct{}
@@ -188,24 +185,36 @@ func markConn(ctx context.Context, c net.Conn) context.Context {
 	}
 }
 
-// letInOn marks the connection of a request as one of somebody known.
-func letInOn(ctx context.Context) {
+type outsideKey struct{}
+
+// ofPage notes the connection of a page's request for a call that the page makes in this process: whoever is let in there
+// is let in on that connection.
+func ofPage(ctx context.Context) context.Context {
+	return context.WithValue(ctx, outsideKey{}, ctx.Value(connKey{}))
+}
+
+// letInOn marks the connection of a request as busy until the request is answered, and, for a caller who is known, as one of
+// somebody known.
+func letInOn(ctx context.Context, known bool) {
 	c, ok := ctx.Value(connKey{}).(*conn)
+	if !ok {
+		c, ok = ctx.Value(outsideKey{}).(*conn)
+	}
 	if !ok {
 		return
 	}
+	c.busy.Store(true)
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	if _, open := c.of.open[c]; open && !c.known {
+	if _, open := c.of.open[c]; known && open && !c.known {
 		c.known = true
 		c.of.tally(c.source, 0, 1)
 	}
 }
 
-// inUse marks the connection of a request as busy while the request is answered.
-func inUse(ctx context.Context) (done func()) {
+// answeredOn marks the connection of a request as one without, once it is answered.
+func answeredOn(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
-		return c.use()
+		c.rest()
 	}
-	return func() {}
 }

@@ -1,9 +1,13 @@
 package api
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"os"
 	"testing"
 	"time"
 )
@@ -126,4 +130,83 @@ func drained(c net.Conn) bool {
 	}
 	_, err := io.Copy(io.Discard, c)
 	return err != nil // the deadline, and not the end
+}
+
+// A stranger whose request is with a page that asks for no key holds nobody else's place: neither a slow form nor a page that
+// is not read protects its connection.
+func TestStrangersFormsHoldNoPlace(t *testing.T) {
+	k := newKit(t, func(c *Config) { c.Limits = Limits{Conns: 4, Read: time.Minute} })
+	address, _ := k.serve(t)
+	caller := dialFrom(t, "127.0.0.9", address)
+	defer caller.Close()
+	ask := func(c net.Conn) bool {
+		if c.SetDeadline(time.Now().Add(30*time.Second)) != nil {
+			return false
+		}
+		_, err := io.WriteString(c, "GET /v1/keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+k.tokens[ScopeAdmin]+"\r\n\r\n")
+		return err == nil && answered(c)
+	}
+	if !ask(caller) || !drained(caller) {
+		t.Fatal("a caller with a key is not let in")
+	}
+	for i := range 8 {
+		c := dialFrom(t, fmt.Sprintf("127.0.1.%d", i+1), address)
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := io.WriteString(c, "POST /console/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+			"Expect: 100-continue\r\nContent-Length: 60000\r\n\r\n")
+		begun := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n")) // comes when the page begins to read
+		if _, readErr := io.ReadFull(c, begun); err != nil || readErr != nil {
+			t.Fatalf("stranger %d: %v, %v", i, err, readErr)
+		}
+	}
+	if !ask(caller) {
+		t.Error("a caller with a key lost its connection to strangers' forms")
+	}
+	fresh := dialFrom(t, "127.0.0.8", address)
+	defer fresh.Close()
+	if !ask(fresh) {
+		t.Error("strangers' forms keep a caller with a key out")
+	}
+}
+
+// Whoever has signed in to the console is somebody known, and a page that is being made for such a one keeps its connection.
+func TestSignedInKeepsTheConnection(t *testing.T) {
+	k := newRealKit(t, func(c *Config) { c.Limits = Limits{Conns: 4} })
+	address, _ := k.serve(t)
+	reader := dialFrom(t, "127.0.0.9", address)
+	defer reader.Close()
+	if err := reader.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	form := "key=" + k.tokens[ScopeOps]
+	_, err := fmt.Fprintf(reader, "POST /console/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form)
+	res, readErr := http.ReadResponse(bufio.NewReader(reader), nil)
+	if err != nil || readErr != nil || res.StatusCode != http.StatusSeeOther || len(res.Cookies()) == 0 {
+		t.Fatalf("sign in: %v, %v, %v", err, readErr, res)
+	}
+	defer res.Body.Close()
+	push := func(net int) {
+		for i := range 8 {
+			c := dialFrom(t, fmt.Sprintf("127.0.%d.%d", net, i+1), address)
+			defer c.Close()
+			if !alive(c) {
+				t.Fatal("the newest does not work")
+			}
+		}
+	}
+	push(1)
+	stream := "GET /console/live HTTP/1.1\r\nHost: x\r\nCookie: " + res.Cookies()[0].String() + "\r\n\r\n"
+	if _, err := io.WriteString(reader, stream); err != nil || !answered(reader) {
+		t.Fatalf("whoever signed in lost the connection to strangers: %v", err)
+	}
+	push(2)
+	if err := reader.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, reader); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("a stream of somebody who has signed in was cut for strangers")
+	}
 }

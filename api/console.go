@@ -27,13 +27,14 @@ func (s *Server) mountConsole() error {
 func (s *Server) Console() *console.Console { return s.console }
 
 // fromInside answers a call that a page makes in this process. Who is at the other end of the connection and what else the
-// outer request was given must count for nothing: only the key that the call carries does.
+// outer request was given must count for nothing: only the key that the call carries does. A key that is good makes the
+// browser's connection one of somebody known.
 func (s *Server) fromInside(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") == "" {
 		writeProblem(w, r, problem(codeUnauthenticated, "send the header Authorization: Bearer <key>"))
 		return
 	}
-	ctx := r.Context()
+	ctx := ofPage(r.Context())
 	for _, key := range []any{connKey{}, peerKey{}, requestKey{}, writerKey{}} {
 		ctx = context.WithValue(ctx, key, nil)
 	}

@@ -92,7 +92,7 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (s *Server) outermost(next http.Handler) http.Handler {
 	csrf := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer inUse(r.Context())()
+		defer answeredOn(r.Context())
 		start := s.now()
 		info := &requestInfo{id: requestID(r), route: "unmatched"}
 		rec := &recorder{ResponseWriter: w}
