@@ -17,6 +17,7 @@ const (
 	idleLife    = 30 * time.Minute
 	wholeLife   = 12 * time.Hour
 	maxSessions = 256
+	maxNotes    = 8 // that wait for a page to show them
 )
 
 // session is somebody who has signed in. Its key is in memory only and never shown.
@@ -29,6 +30,7 @@ type session struct {
 	demo   bool // signed in unasked
 	ctx    context.Context
 	cancel context.CancelFunc // ends what still runs for it
+	idle   *time.Timer        // looks whether it is over; under the sessions' mu
 
 	mu    sync.Mutex
 	seen  time.Time // last request by a person; under mu
@@ -46,6 +48,7 @@ func (s *session) tell(n note) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.notes = append(s.notes, n)
+	s.notes = s.notes[max(0, len(s.notes)-maxNotes):]
 }
 
 func (s *session) told() []note {
@@ -57,10 +60,13 @@ func (s *session) told() []note {
 }
 
 // over says whether the session has ended by itself.
-func (s *session) over(now time.Time) bool {
+func (s *session) over(now time.Time) bool { return s.left(now) <= 0 }
+
+// left is how long it goes on if its owner does nothing more.
+func (s *session) left(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return now.Sub(s.began) >= wholeLife || now.Sub(s.seen) >= idleLife
+	return min(s.began.Add(wholeLife).Sub(now), s.seen.Add(idleLife).Sub(now))
 }
 
 func (s *session) touch(now time.Time) {
@@ -106,7 +112,20 @@ func (t sessions) start(now time.Time, key wire.Secret, who wire.Caller, demo bo
 		t.drop(first.name)
 	}
 	t.all[s.name] = s
+	s.idle = time.AfterFunc(s.left(now), func() { t.endIdle(s) })
 	return s, value
+}
+
+// endIdle ends a session whose owner has done nothing for too long, and looks again later at another: a key is not to stay in
+// memory, nor a stream open, because nobody comes back.
+func (t sessions) endIdle(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if left := s.left(time.Now()); left <= 0 {
+		t.drop(s.name)
+	} else if t.all[s.name] == s {
+		s.idle.Reset(left)
+	}
 }
 
 // find returns the session of a cookie's value, or nil.
@@ -136,6 +155,7 @@ func (t sessions) end(s *session) {
 func (t sessions) drop(name [sha256.Size]byte) {
 	if s := t.all[name]; s != nil {
 		s.cancel()
+		s.idle.Stop()
 		delete(t.all, name)
 	}
 }

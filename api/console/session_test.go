@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"otpost/api/wire"
@@ -70,4 +71,52 @@ func TestSessionIsRedacted(t *testing.T) {
 			t.Errorf("%s: %q", format, got)
 		}
 	}
+}
+
+// A session whose owner does nothing ends by itself, whether or not anybody asks for it: its key is forgotten and its stream
+// ends. One that is used, or that ended before, is not touched.
+func TestIdleSessionEndsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := newSessions()
+		idle, _ := all.start(time.Now(), "key", wire.Caller{}, false)
+		used, value := all.start(time.Now(), "key", wire.Caller{}, false)
+		out, _ := all.start(time.Now(), "key", wire.Caller{}, false)
+		all.end(out)
+		time.Sleep(idleLife - time.Minute)
+		if idle.ctx.Err() != nil {
+			t.Error("ended before its time")
+		}
+		used.touch(time.Now())
+		time.Sleep(2 * time.Minute)
+		if idle.ctx.Err() == nil || kept(all) != 1 {
+			t.Errorf("%d sessions are kept; the idle one's stream goes on: %t", kept(all), idle.ctx.Err() == nil)
+		}
+		if all.find(time.Now(), value) != used || used.ctx.Err() != nil {
+			t.Error("one that was used ended")
+		}
+		time.Sleep(wholeLife)
+		if kept(all) != 0 || used.ctx.Err() == nil {
+			t.Error("one is kept beyond its life")
+		}
+	})
+}
+
+// What a session is to be told is bounded: who only sends forms and never reads a page is told of the latest.
+func TestNotesAreBounded(t *testing.T) {
+	all := newSessions()
+	s, _ := all.start(time.Now(), "key", wire.Caller{}, false)
+	defer all.end(s)
+	for i := range 3 * maxNotes {
+		s.tell(note{Text: fmt.Sprint(i)})
+	}
+	got := s.told()
+	if len(got) != maxNotes || got[maxNotes-1].Text != fmt.Sprint(3*maxNotes-1) {
+		t.Errorf("told %d notes: %v", len(got), got)
+	}
+}
+
+func kept(t sessions) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.all)
 }
