@@ -334,6 +334,8 @@ func (g *Gateway) account(tx store.Txn, now time.Time, m *Message, j *job, claim
 		s.giveBack(j.parts)
 	case r.Code == driver.CodeYielded:
 		s.unsend(max(0, j.parts-gone))
+	case r.Outcome == driver.Refused: // the parts behind the refused one were not submitted
+		s.unsend(max(0, j.parts-gone-1))
 	case r.Outcome == driver.Accepted:
 		s.unblock()
 		if m.Kind == KindCode {

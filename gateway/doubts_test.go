@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +65,34 @@ func TestReportSettlesOverdue(t *testing.T) {
 		b.wantStatus(id, Uncertain)
 		b.tell(b.modems[0], alice, 77, time.Now().Add(-69*time.Second))
 		b.wantStatus(id, Delivered)
+	})
+}
+
+// The network refuses one part of a text: what comes behind it was not submitted and is not counted.
+func TestRefusedPartCountsAlone(t *testing.T) {
+	build := func(t *testing.T) *bench {
+		b := modems(1)(t)
+		b.route = func(r *Route) { r.PerMinute, r.PerDay = 10, 100 }
+		return b
+	}
+	inBubble(t, build, func(t *testing.T, b *bench) {
+		refused := func(taken int) fakeAct {
+			act := refuse(driver.ClassNetwork, "cms-38")
+			act.result.Taken, act.result.Submitted = taken, time.Now()
+			return act
+		}
+		b.modems[0].plays(func(n int, _ driver.Submit) fakeAct {
+			if n < 2 {
+				return refused(2 * n)
+			}
+			return accept(time.Second)
+		})
+		id := b.enqueue(text(alice, strings.Repeat("x", 153*5)))
+		sleep(30 * time.Second)
+		b.wantStatus(id, Sent)
+		const refusedOnes, parts = 2, 5
+		if sim := b.g.sims[b.modems[0].iccid]; sim.DayCount != parts+refusedOnes || len(sim.Recent) != parts+refusedOnes {
+			t.Errorf("%d are counted today and %d this minute, want %d", sim.DayCount, len(sim.Recent), parts+refusedOnes)
+		}
 	})
 }
