@@ -56,12 +56,26 @@ func (s *Server) streamEvents(ctx context.Context, in *struct {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("X-Accel-Buffering", "no")
 		w.WriteHeader(http.StatusOK)
-		out := &eventWriter{w: w, rc: http.NewResponseController(w)}
+		out := &eventWriter{w: w, rc: http.NewResponseController(w), still: func() bool { return s.stillIn(r) }}
 		// The first lines are an event without data: nobody sees it, but a browser that is cut off goes on from there.
 		if out.write(": events follow\n"+idLine(after)+"\n") == nil {
 			give(ctx, out, after)
 		}
 	}}, nil
+}
+
+// stillIn says whether the key that a request came with is still good. One that came without went by its connection.
+func (s *Server) stillIn(r *http.Request) bool {
+	auth := r.Header.Get("Authorization")
+	if auth == "" {
+		return true
+	}
+	token, ok := bearerOf(r, auth)
+	if !ok {
+		return false
+	}
+	_, err := s.keys.Authenticate(r.Context(), s.now(), token, sourceOf(r))
+	return err == nil
 }
 
 func idLine(id string) string {
@@ -79,7 +93,7 @@ func (s *Server) pastEvents(ctx context.Context, out *eventWriter, after string)
 	}
 }
 
-// followEvents writes events and heartbeats until the reader goes, is too slow, or the server drains. Events run in a
+// followEvents writes events and heartbeats until the reader goes, is too slow, has no good key any more, or the server drains. Events run in a
 // goroutine of its own, which has ended when followEvents returns.
 func (s *Server) followEvents(ctx context.Context, out *eventWriter, after string) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -103,25 +117,30 @@ func (s *Server) followEvents(ctx context.Context, out *eventWriter, after strin
 
 // eventWriter writes to one reader; each write has a deadline.
 type eventWriter struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	still func() bool // the reader may be told more
 }
 
-// pump writes until a write fails (its error) or the source ends (nil).
+var errNoLonger = errors.New("the key is good no more")
+
+// pump writes until a write fails or the reader may be told no more (an error), or the source ends (nil).
 func (o *eventWriter) pump(events <-chan gateway.Event, ended <-chan error) error {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		var err error
+		tell := func() error { return o.comment("still here") }
 		select {
 		case e := <-events:
-			err = o.event(e)
+			tell = func() error { return o.event(e) }
 		case <-beat.C:
-			err = o.comment("still here")
 		case <-ended:
 			return nil
 		}
-		if err != nil {
+		if !o.still() {
+			return errNoLonger
+		}
+		if err := tell(); err != nil {
 			return err
 		}
 	}
