@@ -122,27 +122,48 @@ func (t *txn) Scan(r Range, f func(key string, value []byte) bool) error {
 		}
 		return more
 	}
-	err := t.base.scan(r, func(key string, rec record) bool {
-		for len(over) > 0 && r.before(over[0].key, key) {
-			if !emit(over[0].key, over[0].rec) {
+	upTo := func(key string) bool { // emits what the layers have in front of it
+		for more && len(over) > 0 && (key == "" || r.before(over[0].key, key)) {
+			emit(over[0].key, over[0].rec)
+			over = over[1:]
+		}
+		return more
+	}
+	hidden := func(key string) (rec record, ok bool) {
+		if ok = len(over) > 0 && over[0].key == key; ok {
+			rec, over = over[0].rec, over[1:]
+		}
+		return rec, ok
+	}
+	for {
+		err := t.base.scan(r, func(key string, rec record) bool {
+			if !upTo(key) {
 				return false
 			}
-			over = over[1:]
+			if upper, ok := hidden(key); ok {
+				rec = upper
+			}
+			return emit(key, rec)
+		})
+		var bad *CorruptError
+		if !errors.As(err, &bad) {
+			if err == nil {
+				upTo("")
+			}
+			return err
 		}
-		if len(over) > 0 && over[0].key == key {
-			rec = over[0].rec
-			over = over[1:]
+		if !upTo(bad.Key) {
+			return nil
 		}
-		return emit(key, rec)
-	})
-	if err != nil {
-		return err
+		rec, ok := hidden(bad.Key)
+		if !ok {
+			return err
+		}
+		if !emit(bad.Key, rec) { // what does not open is written over
+			return nil
+		}
+		r.From = behind(bad.Key, r.Reverse)
 	}
-	for more && len(over) > 0 {
-		emit(over[0].key, over[0].rec)
-		over = over[1:]
-	}
-	return nil
 }
 
 type keyed struct {

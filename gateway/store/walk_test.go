@@ -70,3 +70,51 @@ func TestWalk(t *testing.T) {
 		}
 	}
 }
+
+// rotReader is a committed state in which records whose value is "rot" do not open.
+type rotReader struct{ reader }
+
+func (r rotReader) scan(rg Range, f func(string, record) bool) (err error) {
+	if bad := r.reader.scan(rg, func(key string, rec record) bool {
+		if string(rec.value) == "rot" {
+			err = &CorruptError{Key: key, Err: errNotOpened}
+			return false
+		}
+		return f(key, rec)
+	}); bad != nil {
+		return bad
+	}
+	return err
+}
+
+// What a transaction has written stands where it belongs, also in front of a record that does not open, and in its place.
+func TestWalkOfOwnWritesAmongRot(t *testing.T) {
+	kv := NewMemory()
+	kv.apply(layer{"a/2": {value: []byte("rot")}, "a/4": {value: []byte("rot")}, "a/6": {value: []byte("rot")}, "a/7": {value: []byte("ok")}})
+	tx := &txn{
+		base:    rotReader{(*memoryReader)(kv)},
+		pending: layer{"a/1": {value: []byte("ok")}, "a/6": {deleted: true}},
+		own:     layer{"a/3": {value: []byte("ok")}, "a/4": {value: []byte("mended")}, "a/5": {value: []byte("ok")}},
+	}
+	want := []string{"a/1", "!a/2", "a/3", "a/4", "a/5", "a/7"}
+	for _, reverse := range []bool{false, true} {
+		for stop := 1; stop <= len(want); stop++ {
+			var got []string
+			note := func(s string) bool {
+				got = append(got, s)
+				return len(got) < stop
+			}
+			if err := Walk(tx, Range{Prefix: "a/", Reverse: reverse}, func(key string, _ []byte) bool { return note(key) },
+				func(c *CorruptError) bool { return note("!" + c.Key) }); err != nil {
+				t.Fatal(err)
+			}
+			expected := slices.Clone(want)
+			if reverse {
+				slices.Reverse(expected)
+			}
+			if !slices.Equal(got, expected[:stop]) {
+				t.Errorf("reverse %v: walked %v, want %v", reverse, got, expected[:stop])
+			}
+		}
+	}
+}
