@@ -62,20 +62,6 @@ func (m *Message) taken(iccid string) int {
 	return n
 }
 
-// pinned returns the SIM that has to finish what it began: a handset joins only parts that come from one number.
-func (m *Message) pinned() string {
-	pin := ""
-	for _, a := range m.Attempts {
-		switch n := m.taken(a.ICCID); {
-		case n >= m.Parts:
-			return "" // all of it went out by this one, be it in several attempts
-		case n > 0 && pin == "":
-			pin = a.ICCID
-		}
-	}
-	return pin
-}
-
 // own says whether a refusal is the gateway's or the caller's, so that it tells nothing of modem and SIM.
 func own(code string) bool {
 	switch code {
@@ -297,6 +283,7 @@ func (m *Message) conclude(now time.Time) {
 		return
 	}
 	done, lost := 0, false
+	_, begun := m.begun()
 	for p := range max(m.Parts, 1) {
 		switch m.fate(p) {
 		case partDelivered:
@@ -313,7 +300,7 @@ func (m *Message) conclude(now time.Time) {
 	case lost:
 		m.conclusion(now, Undelivered, errReport)
 		m.finish(now)
-	case m.Status != Sent && !m.doubtful() && m.pinned() == "":
+	case m.Status != Sent && !m.doubtful() && !begun:
 		m.conclusion(now, Sent, "")
 		m.Text = ""
 	}

@@ -85,3 +85,16 @@ func TestRecordOfTheRest(t *testing.T) {
 		t.Errorf("%d parts by %q, want 2 by a", r.Parts, r.Pin)
 	}
 }
+
+// What has begun to go out by a modem that tells no SIM goes on after the report of a part, too.
+func TestReportOfBegunTextWithoutSIM(t *testing.T) {
+	for _, iccid := range []string{"8944", ""} {
+		now := time.Now()
+		m := Message{Kind: KindText, Text: "long", Status: Sending, Parts: 3, NotAfter: now.Add(time.Hour), Attempts: []Attempt{{Modem: "m0", ICCID: iccid, ClaimedAt: now}}}
+		m.verdict(now, 0, driver.Result{Outcome: driver.Refused, Code: driver.CodeYielded, ICCID: iccid, Parts: 3, Taken: 1, References: []uint8{7}})
+		m.report(now, 0, 0, driver.Report{Reference: 7})
+		if m.Status != Queued || m.Text == "" {
+			t.Errorf("sim %q: %s with text %q, want the rest to be queued", iccid, m.Status, m.Text)
+		}
+	}
+}

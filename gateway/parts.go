@@ -73,3 +73,22 @@ func pack(widths []int, alone, each int) int {
 	}
 	return parts
 }
+
+// pinned returns the SIM that has to finish what it began: a handset joins only parts that come from one number.
+func (m *Message) pinned() string {
+	pin, _ := m.begun()
+	return pin
+}
+
+// begun says whether some parts went out and others did not yet, and by which SIM; a modem may tell none.
+func (m *Message) begun() (sim string, some bool) {
+	for _, a := range m.Attempts {
+		switch n := m.taken(a.ICCID); {
+		case n >= m.Parts:
+			return "", false // all of it went out by this one, be it in several attempts
+		case n > 0 && sim == "":
+			sim, some = a.ICCID, true
+		}
+	}
+	return sim, some
+}
