@@ -134,7 +134,8 @@ func (m *Message) verdict(now time.Time, i int, r driver.Result) bool {
 		return false
 	}
 	current := i == len(m.Attempts)-1 && m.Status == Sending
-	a.Outcome, a.Class, a.Code, a.References, a.Taken, a.DoneAt = r.Outcome, r.Class, r.Code, r.References, r.Taken, r.Done
+	a.Outcome, a.Class, a.Code, a.Taken, a.DoneAt = r.Outcome, r.Class, r.Code, r.Taken, r.Done
+	a.learn(r)
 	if a.DoneAt.IsZero() {
 		a.DoneAt = now
 	}

@@ -98,3 +98,37 @@ func TestReportOfBegunTextWithoutSIM(t *testing.T) {
 		}
 	}
 }
+
+// Reports that come before the verdict teach references in their own order; the verdict brings that of the parts, or nothing.
+func TestVerdictAfterReports(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		result driver.Result
+		want   []uint8
+	}{
+		{"accepted", driver.Result{Outcome: driver.Accepted, Taken: 3, References: []uint8{10, 11, 12}}, []uint8{10, 11, 12}},
+		{"accepted, no references told", driver.Result{Outcome: driver.Accepted, Taken: 3}, []uint8{12, 10}},
+		{"unknown", driver.Result{Outcome: driver.Unknown}, []uint8{12, 10}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := time.Now()
+			m := Message{Kind: KindText, Text: "long", Status: Sending, Parts: 3, Unsure: Keep, NotAfter: now.Add(time.Hour), Attempts: []Attempt{{Modem: "m0", ICCID: "a", ClaimedAt: now}}}
+			m.overdue(now, 0, errOverdue)
+			m.settleByReport(now, 0, driver.Report{Reference: 12})
+			m.settleByReport(now, 0, driver.Report{Reference: 10})
+			tt.result.Parts = 3
+			m.verdict(now, 0, tt.result)
+			if diff := cmp.Diff(tt.want, m.Attempts[0].References); diff != "" {
+				t.Errorf("references (-want +got):\n%s", diff)
+			}
+			if len(tt.want) == 3 {
+				m.report(now, 0, 1, driver.Report{Reference: 11})
+			} else {
+				m.settleByReport(now, 0, driver.Report{Reference: 11})
+			}
+			if m.Status != Delivered {
+				t.Errorf("%s after reports of all parts: %+v", m.Status, m.Attempts)
+			}
+		})
+	}
+}

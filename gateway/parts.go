@@ -1,6 +1,11 @@
 package gateway
 
-import "unicode/utf16"
+import (
+	"slices"
+	"unicode/utf16"
+
+	"otpost/driver"
+)
 
 // The capacity of one part and of each of several, 3GPP TS 23.040 9.2.3.24.1: 140 octets, six of them a header when
 // the text is concatenated.
@@ -91,4 +96,20 @@ func (m *Message) begun() (sim string, some bool) {
 		}
 	}
 	return sim, some
+}
+
+// learn takes the references that a verdict tells. Those that reports have taught before it stand in the reports' order, and are
+// all that is known if the verdict tells fewer.
+func (a *Attempt) learn(r driver.Result) {
+	if n := len(a.References); len(r.References) < n && (r.Outcome == driver.Unknown || n <= r.Taken) {
+		return
+	}
+	was, reports := a.References, a.Reports
+	a.References, a.Reports = r.References, nil
+	for i, report := range reports[:min(len(reports), len(was))] {
+		if part := slices.Index(a.References, was[i]); part >= 0 {
+			a.Reports = append(a.Reports, make([]PartReport, len(a.References)-len(a.Reports))...)
+			a.Reports[part] = report
+		}
+	}
 }
