@@ -26,6 +26,7 @@ const wait = 20 * time.Second
 type instance struct {
 	t      testing.TB
 	daemon *Daemon
+	client *http.Client
 	base   string
 	token  string
 	dir    string
@@ -71,6 +72,8 @@ log: {level: debug}
 		t.Fatal(err)
 	}
 	in := &instance{t: t, dir: dir, log: &transcript{}, heard: &transcript{}}
+	pool := &http.Transport{MaxConnsPerHost: poolSize, MaxIdleConnsPerHost: poolSize}
+	in.client = &http.Client{Transport: pool}
 	log := slog.New(slog.NewJSONHandler(in.log, &slog.HandlerOptions{Level: level}))
 	ctx, cancel := context.WithCancel(context.Background())
 	in.daemon, err = New(ctx, Options{Config: cfg, Log: log, Version: "test", BeforeCommit: beforeCommit})
@@ -81,7 +84,7 @@ log: {level: debug}
 	ended := make(chan error, 1)
 	go func() { ended <- in.daemon.Run(ctx) }()
 	in.stop = sync.OnceFunc(func() {
-		http.DefaultClient.CloseIdleConnections() // one that was opened and not used would be waited for
+		pool.CloseIdleConnections() // one that was opened and not used would be waited for
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("run: %v", err)
@@ -104,6 +107,9 @@ log: {level: debug}
 	return in
 }
 
+// poolSize is how many connections a test keeps, as a portal would: fewer than one address may have.
+const poolSize = 100
+
 const oneModem = "modems: [{name: sim0, device: simulator}]"
 
 // call makes a request and returns status and answer.
@@ -122,7 +128,7 @@ func (in *instance) call(method, path string, body any) (int, map[string]any) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Authorization", "Bearer "+in.token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := in.client.Do(req)
 	if err != nil {
 		in.t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func TestOneIDFromRequestToModem(t *testing.T) {
 			req.Header.Set(name, value)
 			req.Header.Set("Authorization", "Bearer "+in.token)
 			req.Header.Set("Content-Type", "application/json")
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := in.client.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}
