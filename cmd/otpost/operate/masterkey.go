@@ -71,7 +71,7 @@ type masterKeyDropCmd struct {
 
 // Help shows the command at work.
 func (*masterKeyDropCmd) Help() string {
-	return "Asks the running daemon first, and refuses while any record or pending code needs the key. Backups made before need it too.\n" +
+	return "Asks the running daemon first, and refuses while any record or pending code needs the key. A backup made before loses the codes that were on their way without it, nothing else.\n" +
 		examples("otpost master-key drop k1")
 }
 
