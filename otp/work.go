@@ -111,7 +111,7 @@ func (w *work) saveAccount(a account) error {
 }
 
 func (w *work) saveChallenge(c *challenge) error {
-	return store.Save(w.tx, challengeKey(c.ID), c, c.ExpiresAt.Add(keepChallenge))
+	return store.Save(w.tx, challengeKey(c.ID), *c, c.ExpiresAt.Add(keepChallenge))
 }
 
 // latest returns the newest challenge of the account for p, whatever its status.

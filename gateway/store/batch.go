@@ -81,6 +81,9 @@ func (b *batch) call(r *run) {
 		}
 	}()
 	err := r.req.f(r.tx)
+	if err == nil {
+		err = r.tx.encode()
+	}
 	r.out = outcome{err: err}
 }
 

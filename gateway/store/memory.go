@@ -55,6 +55,9 @@ func (m *Memory) Update(ctx context.Context, f func(Txn) error) error {
 	if err := f(tx); err != nil {
 		return err
 	}
+	if err := tx.encode(); err != nil {
+		return err
+	}
 	m.apply(tx.own)
 	committed = true
 	return nil
@@ -109,7 +112,6 @@ func (m *memoryReader) get(key string) (record, error) {
 	if !ok {
 		return record{}, ErrNotFound
 	}
-	rec.value = bytes.Clone(rec.value)
 	return rec, nil
 }
 
@@ -123,6 +125,7 @@ func (m *memoryReader) scan(r Range, f func(string, record) bool) error {
 		if err != nil {
 			return err
 		}
+		rec.value = bytes.Clone(rec.value)
 		if !f(m.keys[i], rec) {
 			break
 		}

@@ -20,17 +20,12 @@ var ErrTooBig = errors.New("transaction is too big: split it")
 // ErrReadOnly is returned by Set and Delete inside View.
 var ErrReadOnly = errors.New("transaction is read only: use Update")
 
-// record is a value and the time after which it may be collected.
+// record is a value and the time after which it may be collected. Neither value nor form is ever changed.
 type record struct {
-	value   []byte
+	value   []byte // nil: to be encoded from form
+	form    any    // a pointer to the value as its owner's type, see shape; nil: to be decoded from value
 	collect time.Time
 	deleted bool // in a layer: hides what lies below
-}
-
-// clone returns a copy whose value may be kept.
-func (r record) clone() record {
-	r.value = bytes.Clone(r.value)
-	return r
 }
 
 // reader reads a committed state.
@@ -38,6 +33,11 @@ type reader interface {
 	get(key string) (record, error) // ErrNotFound
 	// scan calls f in r's order until it returns false. The value may be kept. A record that does not open is an error.
 	scan(r Range, f func(key string, rec record) bool) error
+}
+
+// keeper is a reader that remembers the forms of records.
+type keeper interface {
+	keep(key string, form any)
 }
 
 // never is the collect time of what is kept.
@@ -64,10 +64,25 @@ func (t *txn) lookup(key string) (record, error) {
 			if rec.deleted {
 				return record{}, ErrNotFound
 			}
-			return rec.clone(), nil
+			return rec, nil
 		}
 	}
 	return t.base.get(key)
+}
+
+// keep leaves the form of the record at key where it will be found again.
+func (t *txn) keep(key string, form any) {
+	if rec, ok := t.own[key]; ok {
+		rec.form = form
+		t.own[key] = rec
+		return
+	}
+	if _, ok := t.pending[key]; ok {
+		return // it is remembered when it is committed
+	}
+	if k, ok := t.base.(keeper); ok {
+		k.keep(key, form)
+	}
 }
 
 // Get implements Txn.
@@ -76,7 +91,27 @@ func (t *txn) Get(key string) ([]byte, error) {
 		return nil, err
 	}
 	rec, err := t.lookup(key)
-	return rec.value, err
+	if err == nil {
+		err = rec.encode(key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(rec.value), nil
+}
+
+// encode encodes what was written as forms.
+func (t *txn) encode() error {
+	for key, rec := range t.own {
+		if rec.value != nil || rec.deleted {
+			continue
+		}
+		if err := rec.encode(key); err != nil {
+			return err
+		}
+		t.own[key] = rec
+	}
+	return nil
 }
 
 // Set implements Txn.
@@ -114,7 +149,10 @@ func (t *txn) Scan(r Range, f func(key string, value []byte) bool) error {
 	if r.From != "" && !strings.HasPrefix(r.From, r.Prefix) {
 		return fmt.Errorf("scan of %q: from %q is outside", r.Prefix, r.From)
 	}
-	over := t.over(r)
+	over, err := t.over(r)
+	if err != nil {
+		return err
+	}
 	more := true
 	emit := func(key string, rec record) bool {
 		if !rec.deleted && !strings.HasPrefix(key, ownPrefix) {
@@ -172,9 +210,9 @@ type keyed struct {
 }
 
 // over returns the layers' records in r, in its order, with copies of the values.
-func (t *txn) over(r Range) []keyed {
+func (t *txn) over(r Range) ([]keyed, error) {
 	if len(t.own)+len(t.pending) == 0 {
-		return nil
+		return nil, nil
 	}
 	found := layer{}
 	for _, l := range []layer{t.pending, t.own} {
@@ -186,7 +224,11 @@ func (t *txn) over(r Range) []keyed {
 	}
 	list := make([]keyed, 0, len(found))
 	for key, rec := range found {
-		list = append(list, keyed{key, rec.clone()})
+		if err := rec.encode(key); err != nil {
+			return nil, err
+		}
+		rec.value = bytes.Clone(rec.value)
+		list = append(list, keyed{key, rec})
 	}
 	slices.SortFunc(list, func(a, b keyed) int {
 		if r.Reverse {
@@ -194,7 +236,7 @@ func (t *txn) over(r Range) []keyed {
 		}
 		return cmp.Compare(a.key, b.key)
 	})
-	return list
+	return list, nil
 }
 
 // finish calls what OnDone registered, in order.

@@ -10,26 +10,32 @@ import "errors"
 // It has two generations: when the young one is full it becomes the old one, whose records are dropped then, except
 // those that were asked for in between.
 type recent struct {
-	young, old map[string]record
+	young, old map[string]remembered
 	size       int // of young
 }
 
+// remembered is a record with its form or else its value, and what it takes of memory, about.
+type remembered struct {
+	record
+	size int
+}
+
 const (
-	recentSize   = 1 << 20  // of a generation
+	recentSize   = 4 << 20  // of a generation
 	recentLarge  = 16 << 10 // larger records are not kept
-	recentRecord = 128      // what a record takes beside its key and value
+	recentRecord = 160      // what a record takes beside its key and value
 	recentFirst  = 1024     // records that a generation has room for at first
 )
 
 func (c *recent) get(key string) (record, bool) {
-	if rec, ok := c.young[key]; ok {
-		return rec, true
+	if r, ok := c.young[key]; ok {
+		return r.record, true
 	}
-	rec, ok := c.old[key]
+	r, ok := c.old[key]
 	if ok {
-		c.put(key, rec)
+		c.add(key, r)
 	}
-	return rec, ok
+	return r.record, ok
 }
 
 func (c *recent) put(key string, rec record) {
@@ -38,17 +44,29 @@ func (c *recent) put(key string, rec record) {
 		delete(c.old, key)
 		return
 	}
-	if before, ok := c.young[key]; ok {
-		c.size -= len(before.value)
-	} else {
-		c.size += len(key) + recentRecord
+	size := len(key) + recentRecord + len(rec.value)
+	if rec.form != nil { // it takes about twice what its JSON does, and its JSON goes
+		size += len(rec.value)
+		rec.value = nil
 	}
-	c.size += len(rec.value)
+	c.add(key, remembered{rec, size})
+}
+
+func (c *recent) add(key string, r remembered) {
+	c.size += r.size - c.young[key].size
 	if c.size > recentSize || c.young == nil {
-		c.old, c.young = c.young, make(map[string]record, recentFirst)
-		c.size = len(key) + recentRecord + len(rec.value)
+		c.old, c.young = c.young, make(map[string]remembered, recentFirst)
+		c.size = r.size
 	}
-	c.young[key] = rec
+	c.young[key] = r
+}
+
+// keep adds its form to a record that was got.
+func (c *recent) keep(key string, form any) {
+	if r, ok := c.young[key]; ok && !r.deleted {
+		r.form = form
+		c.put(key, r.record)
+	}
 }
 
 // recentReader is a committed state for the writer.
@@ -57,7 +75,10 @@ type recentReader struct {
 	recent *recent
 }
 
-var _ reader = recentReader{}
+var (
+	_ reader = recentReader{}
+	_ keeper = recentReader{}
+)
 
 // get implements reader.
 func (r recentReader) get(key string) (record, error) {
@@ -74,5 +95,8 @@ func (r recentReader) get(key string) (record, error) {
 	if rec.deleted {
 		return record{}, ErrNotFound
 	}
-	return rec.clone(), nil
+	return rec, nil
 }
+
+// keep implements keeper.
+func (r recentReader) keep(key string, form any) { r.recent.keep(key, form) }

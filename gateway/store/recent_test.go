@@ -32,8 +32,8 @@ func TestRecentIsNeverWrong(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	undo := errors.New("undo")
 	turned := 0
-	for range 2000 {
-		key := fmt.Sprintf("test/%03d", rnd.IntN(400))
+	for range 4000 {
+		key := fmt.Sprintf("test/%03d", rnd.IntN(1500))
 		old := b.engine.recent.old
 		var got []byte
 		err := b.Update(t.Context(), func(tx Txn) (err error) {
