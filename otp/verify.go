@@ -53,14 +53,6 @@ func (s *Service) Verify(ctx context.Context, now time.Time, by Caller, id strin
 		action: "challenge.verify", request: r,
 		find: func(tx store.Txn) (challenge, error) { return s.findIn(tx, id) },
 	}
-	err := s.cfg.KV.View(ctx, func(tx store.Txn) error {
-		c, err := a.find(tx)
-		a.account, a.purpose = c.Account, c.Purpose
-		return err
-	})
-	if err != nil {
-		return ChallengeView{}, err
-	}
 	var view ChallengeView
 	a.then = func(w *work, c *challenge) (err error) {
 		view, err = w.view(c)
@@ -75,8 +67,8 @@ func (s *Service) Verify(ctx context.Context, now time.Time, by Caller, id strin
 // answer is one answer to a challenge.
 type answer struct {
 	action  string
-	account string
-	purpose Purpose
+	account string  // empty: not known before the challenge is found
+	purpose Purpose // empty: likewise
 	request VerifyRequest
 	find    func(store.Txn) (challenge, error)
 	then    func(*work, *challenge) error // when it was right: makes what is shown
@@ -101,13 +93,32 @@ func (s *Service) walled(now time.Time, by Caller, a *answer) func(store.Txn) (b
 	}
 }
 
-// judge decides on a. The PIN is computed first, outside the transaction and whether or not there is a challenge, so that
+// errPINFirst ends a transaction that found a challenge whose answer has a PIN to it, which was not computed yet.
+var errPINFirst = errors.New("the pin is to be computed first")
+
+// judge decides on a. A PIN is computed first, outside the transaction and whether or not there is a challenge, so that
 // the time tells nothing; what it came to counts only inside, after the counters.
-func (s *Service) judge(ctx context.Context, now time.Time, by Caller, a *answer) (err error) {
+func (s *Service) judge(ctx context.Context, now time.Time, by Caller, a *answer) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	if err := s.wellFormed(a); err != nil {
+	for {
+		if err := s.prepare(ctx, now, by, a); err != nil {
+			return err
+		}
+		err := s.do(ctx, now, by, a.action, a.account, func(w *work) error { return w.judge(a) })
+		if !errors.Is(err, errPINFirst) {
+			return err
+		}
+	}
+}
+
+// prepare does what comes before the transaction, as soon as it is known what a is about.
+func (s *Service) prepare(ctx context.Context, now time.Time, by Caller, a *answer) (err error) {
+	if a.purpose == "" {
+		return nil
+	}
+	if err := s.wellFormed(a, a.purpose); err != nil {
 		return err
 	}
 	if s.policy.Purposes[a.purpose].PIN == PINAtVerify {
@@ -116,7 +127,7 @@ func (s *Service) judge(ctx context.Context, now time.Time, by Caller, a *answer
 			return s.unjudged(ctx, now, by, a.action, a.account, err)
 		}
 	}
-	return s.do(ctx, now, by, a.action, a.account, func(w *work) error { return w.judge(a) })
+	return nil
 }
 
 // unjudged records that a PIN could not be judged.
@@ -127,12 +138,12 @@ func (s *Service) unjudged(ctx context.Context, now time.Time, by Caller, action
 	return err
 }
 
-// wellFormed refuses what cannot be an answer, which burns nothing.
-func (s *Service) wellFormed(a *answer) error {
-	p, ok := s.policy.Purposes[a.purpose]
+// wellFormed refuses what cannot be an answer to a challenge of the purpose, which burns nothing.
+func (s *Service) wellFormed(a *answer, purpose Purpose) error {
+	p, ok := s.policy.Purposes[purpose]
 	r := a.request
 	if !ok { // taken out of the configuration since
-		e := refuse(ChallengeOver, "the purpose %s is no longer configured", a.purpose)
+		e := refuse(ChallengeOver, "the purpose %s is no longer configured", purpose)
 		e.Status = Canceled
 		return e
 	}
@@ -142,11 +153,11 @@ func (s *Service) wellFormed(a *answer) error {
 	case err != nil:
 		return err
 	case p.PIN != PINAtVerify && r.PIN != "":
-		return refuse(InvalidRequest, "%s takes no pin when it is verified", a.purpose)
+		return refuse(InvalidRequest, "%s takes no pin when it is verified", purpose)
 	case p.Transaction && r.Transaction == nil:
 		return refuse(InvalidRequest, "transaction is required and must be the one that the code was asked for")
 	case !p.Transaction && r.Transaction != nil:
-		return refuse(InvalidRequest, "%s takes no transaction", a.purpose)
+		return refuse(InvalidRequest, "%s takes no transaction", purpose)
 	case p.ClientSecret && (r.ClientSecret == "" || len(r.ClientSecret) > 64):
 		return refuse(InvalidRequest, "client_secret is required: the one that came with the challenge")
 	case r.Transaction != nil:
@@ -160,6 +171,11 @@ func (w *work) judge(a *answer) error {
 	c, err := a.find(w.tx)
 	if err != nil {
 		return err
+	}
+	if a.purpose == "" {
+		if err := w.identify(a, &c); err != nil {
+			return err
+		}
 	}
 	w.phone, w.country = c.Phone, c.Country
 	w.note("challenge", c.ID)
@@ -199,6 +215,16 @@ func (w *work) judge(a *answer) error {
 		return err
 	}
 	return a.then(w, &c)
+}
+
+// identify learns from the challenge what a is about.
+func (w *work) identify(a *answer, c *challenge) error {
+	w.account = c.Account
+	if w.policy.Purposes[c.Purpose].PIN == PINAtVerify {
+		a.account, a.purpose = c.Account, c.Purpose
+		return errPINFirst
+	}
+	return w.wellFormed(a, c.Purpose)
 }
 
 // judges returns the counters that a counts on.
