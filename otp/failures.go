@@ -11,7 +11,9 @@ const (
 	forgetFailures = 90 * day
 	maxKnown       = 16
 	knownFor       = 180 * day
-	forever        = time.Duration(math.MaxInt64)
+	// freshFor is how long a success need not be noted again. It is far under knownFor.
+	freshFor = day
+	forever  = time.Duration(math.MaxInt64)
 )
 
 // failures counts consecutive wrong answers of one subject: an account, a phone, or an account's PIN. It lives outside
@@ -167,6 +169,20 @@ func (f *failures) clear(now time.Time, actor string) {
 		kept = append(kept, known{ID: actor, At: now})
 	}
 	*f = failures{Known: kept[max(0, len(kept)-maxKnown):], At: now}
+}
+
+// welcomes tells whether a success of actor changes nothing worth writing: there is no failure to clear, and either no
+// actor to note or a success of that actor's noted that is not a day old.
+func (f *failures) welcomes(now time.Time, actor string) bool {
+	if f.Row > 0 || f.Own > 0 || f.Others > 0 || f.Locked || f.Everyone != (block{}) || f.Strangers != (block{}) {
+		return false
+	}
+	for _, k := range f.Known {
+		if k.ID == actor {
+			return now.Sub(k.At).Abs() < freshFor
+		}
+	}
+	return actor == ""
 }
 
 // unlock is an operator's pardon: it forgets the failures and keeps who is known.

@@ -2,6 +2,9 @@ package otp
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +46,58 @@ func TestStrangersDoNotLockTheOwnerOut(t *testing.T) {
 		_, err = b.Verify(ctx, b.now, from(home), v.ID, VerifyRequest{Code: code})
 		b.must(err)
 		b.pass(day)
+	}
+}
+
+// A success is noted where it tells something new: who is known, or that failures are over. Within a day it is not written
+// again.
+func TestSuccessIsNotedOnceADay(t *testing.T) {
+	b, ctx := newBench(t, func(p *Policy) { p.Limits = LimitPolicy{} }), context.Background()
+	b.enable(alice, mobile)
+	login := func(guesses int) {
+		t.Helper()
+		v, err := b.Create(ctx, b.now, from(home), CreateRequest{Account: alice, Purpose: Login})
+		b.must(err)
+		code := b.code(v.ID)
+		for range guesses {
+			_, err := b.Verify(ctx, b.now, from(home), v.ID, VerifyRequest{Code: wrong(code)})
+			b.wants(err, VerificationFailed)
+		}
+		_, err = b.Verify(ctx, b.now, from(home), v.ID, VerifyRequest{Code: code})
+		b.must(err)
+	}
+	noted := func() (all string) {
+		records := b.records()
+		for _, key := range slices.Sorted(maps.Keys(records)) {
+			if strings.HasPrefix(key, "otp/failures/account/") || strings.HasPrefix(key, "otp/failures/phone/") {
+				all += key + records[key]
+			}
+		}
+		return all
+	}
+	before := noted()
+	for _, step := range []struct {
+		name    string
+		guesses int
+		later   time.Duration
+		written bool
+	}{
+		{"the first from an address", 0, 0, true},
+		{"again", 0, time.Hour, false},
+		{"after a failure", 1, time.Hour, true},
+		{"again", 0, 22 * time.Hour, false},
+		{"a day later", 0, 3 * time.Hour, true},
+	} {
+		b.pass(step.later)
+		login(step.guesses)
+		after := noted()
+		if (after != before) != step.written {
+			t.Errorf("%s: written %v, want %v", step.name, after != before, step.written)
+		}
+		if strings.Contains(after, `"row"`) {
+			t.Errorf("%s: failures are left: %s", step.name, after)
+		}
+		before = after
 	}
 }
 

@@ -101,10 +101,11 @@ func (w *work) judgePIN(v *pinVerdict) error {
 	if err != nil {
 		return err
 	}
-	if err := judges.raise(w); err != nil {
-		return err
-	}
+	judges.raise(w)
 	if !v.stands(acct) {
+		if err := judges.save(w); err != nil {
+			return err
+		}
 		w.count(func() { w.metrics.pins.WithLabelValues("wrong").Inc() })
 		if err := w.tellBlock(judges, map[string]any{}); err != nil {
 			return err

@@ -164,6 +164,8 @@ func TestRottenGuardsFailClosed(t *testing.T) {
 		b.enable(alice, mobile)
 		v, err := b.create(alice, Login)
 		b.must(err)
+		_, err = b.verify(v.ID, wrong(b.code(v.ID))) // so that there are failures to remember
+		b.wants(err, VerificationFailed)
 		rotting := storetest.Rotting{KV: b.kv}
 		for key := range b.records() {
 			if strings.HasPrefix(key, prefix) {

@@ -13,6 +13,7 @@ type subject struct {
 	key   string
 	actor string    // who is told apart under it, see failures
 	f     *failures // one for all who ask in a transaction
+	was   failures  // before an answer was counted
 	moved bool      // settling changed it
 }
 
@@ -111,10 +112,18 @@ func blockedFor(wait time.Duration, p FailurePolicy) *Error {
 	return e
 }
 
-// raise counts an answer as wrong on every counter, before anything is compared.
-func (j jury) raise(w *work) error {
+// raise counts an answer as wrong on every counter, before anything is compared. It is written with what the comparison
+// comes to: save or clear.
+func (j jury) raise(w *work) {
 	for _, s := range j {
+		s.was = *s.f
 		s.f.raise(w.policy.Failures, w.now, s.actor)
+	}
+}
+
+// save is for an answer that was wrong.
+func (j jury) save(w *work) error {
+	for _, s := range j {
 		if err := w.saveSubject(s); err != nil {
 			return err
 		}
@@ -125,6 +134,10 @@ func (j jury) raise(w *work) error {
 // clear is for an answer that was right.
 func (j jury) clear(w *work) error {
 	for _, s := range j {
+		if s.was.welcomes(w.now, s.actor) {
+			*s.f = s.was // nothing to write
+			continue
+		}
 		s.f.clear(w.now, s.actor)
 		if err := w.saveSubject(s); err != nil {
 			return err

@@ -201,9 +201,7 @@ func (w *work) judge(a *answer) error {
 	if !found || (c.Purpose == SMSEnable) != (acct.SMS == nil) || moved { // cannot be while it is pending
 		return w.stale(&c)
 	}
-	if err := judges.raise(w); err != nil {
-		return err
-	}
+	judges.raise(w)
 	right, err := w.right(a, &c, acct)
 	if err != nil {
 		return err
@@ -271,6 +269,9 @@ func (w *work) right(a *answer, c *challenge, acct account) (bool, error) {
 }
 
 func (w *work) wrong(judges jury, c *challenge) error {
+	if err := judges.save(w); err != nil {
+		return err
+	}
 	w.count(func() { w.metrics.challenges.WithLabelValues(c.Purpose.label(), "failed").Inc() })
 	if judges.walled(w) {
 		if err := w.end(c, BlockedOut); err != nil {
