@@ -31,6 +31,7 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	go limitMemory(ctx)
 	go announce(ctx, d, log)
 	defer context.AfterFunc(ctx, func() { log.Info("stopping; what a modem is sending is waited for") })()
 	err = errors.Join(d.Run(ctx), d.Close())

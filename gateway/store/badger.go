@@ -46,8 +46,9 @@ type Badger struct {
 	writer  *writer
 	engine  *engine
 
-	dead chan struct{} // closed when a commit's outcome is unknown
-	low  atomic.Bool
+	dead   chan struct{} // closed when a commit's outcome is unknown
+	forget chan struct{} // of capacity 1: enough was written to look at what is resident
+	low    atomic.Bool
 
 	mu      sync.Mutex
 	closed  bool

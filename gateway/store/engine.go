@@ -15,13 +15,14 @@ type engine struct {
 	b       *Badger
 	durable atomic.Uint64 // number of the newest commit
 	recent  recent        // the writer's
+	written int           // the writer's: bytes since the last look at what is resident
 }
 
 func (b *Badger) startWriter(commit uint64) {
 	e := &engine{b: b}
 	e.durable.Store(commit)
 	b.engine = e
-	count, size := b.db.MaxBatchCount()*3/4, b.db.MaxBatchSize()*3/4
+	count, size := b.db.MaxBatchCount()-1, b.db.MaxBatchSize()-entryOverhead // room for the commit's own record
 	b.writer = &writer{
 		metrics: b.metrics,
 		commit:  e.commit,
@@ -63,6 +64,7 @@ func (e *engine) commit(l layer) error {
 	for key, rec := range l {
 		e.recent.put(key, rec)
 	}
+	e.wrote(l)
 	e.b.metrics.commits.Inc()
 	e.b.metrics.seconds.Observe(time.Since(start).Seconds())
 	return nil

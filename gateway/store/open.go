@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,7 +70,7 @@ func OpenBadger(ctx context.Context, cfg BadgerConfig) (*Badger, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Badger{cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registry), files: filesIn(cfg.Dir), dead: make(chan struct{})}
+	b := &Badger{cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registry), files: filesIn(cfg.Dir), dead: make(chan struct{}), forget: make(chan struct{}, 1)}
 	b.closing = sync.OnceValue(b.shut)
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), b.abandon())
@@ -157,22 +156,12 @@ func lockDir(dir string) (*os.File, error) {
 	return nil, fmt.Errorf("lock %s: %w", dir, err)
 }
 
-// engineOptions are the small profile: the memory of a small board, every value beside its key (what does not fit is
-// refused, see fits), so that there is one file to sync and no value log to clean or to verify.
-func engineOptions(dir string, log badger.Logger) badger.Options {
-	return badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
-												WithMemTableSize(8 << 20).WithNumMemtables(2).
-												WithBaseTableSize(2 << 20).WithBaseLevelSize(8 << 20).
-												WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
-												WithValueLogFileSize(32 << 20).WithValueThreshold(1 << 20).
-												WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).
-												WithNumCompactors(2).WithCompression(options.None).
-												WithMetricsEnabled(false).WithLogger(log)
-}
-
 // openEngine opens Badger, again after a failure that may pass.
 func (b *Badger) openEngine(ctx context.Context) (*badger.DB, error) {
-	opt := engineOptions(b.files.db, badgerLog{b.log}).WithSyncWrites(!b.cfg.unsynced)
+	opt, err := roomForOld(engineOptions(b.files.db, badgerLog{b.log}).WithSyncWrites(!b.cfg.unsynced))
+	if err != nil {
+		return nil, err
+	}
 	if err := precheck(opt); err != nil {
 		return nil, err
 	}
@@ -219,25 +208,6 @@ func (b *Badger) verify() (err error) {
 	}
 	b.forgetTables()
 	return nil
-}
-
-// forgetTables lets go of the tables' pages: those in use come back at once.
-func (b *Badger) forgetTables() {
-	tables, err := filepath.EvalSymlinks(b.files.db)
-	if err == nil {
-		tables, err = filepath.Abs(tables)
-	}
-	if err == nil {
-		err = forgetUnder(tables)
-	}
-	if err != nil {
-		b.log.Debug("tables stay resident", "error", err)
-	}
-}
-
-func forgetUnder(tables string) error {
-	tables += string(filepath.Separator)
-	return ForgetPages(func(path string) bool { return strings.HasPrefix(path, tables) && strings.HasSuffix(path, ".sst") })
 }
 
 // identify reads who the store is and how far it came, compares that with what was noted, and starts the writer.

@@ -10,8 +10,6 @@ const (
 	spaceEvery = time.Second
 	noteEvery  = 3 * time.Second
 	nightHour  = 3 // local time of the nightly check
-
-	forgetEvery = 10 * time.Second // what was read of the tables stays resident for so long at the most
 )
 
 // Run does the store's housekeeping until ctx ends: it watches the disk, notes the newest commit, keeps the reserve file,
@@ -40,8 +38,10 @@ func (b *Badger) Run(ctx context.Context) error {
 			b.watchSpace()
 		case <-noteTick.C:
 			b.takeNote()
+		case <-b.forget:
+			b.forgetSome()
 		case <-forgetTick.C:
-			b.forgetTables()
+			b.forgetSome()
 		case <-sweepTick.C:
 			if err := b.step(ctx, &progress); err != nil && ctx.Err() == nil {
 				b.log.Error("records not sealed anew", "error", err)

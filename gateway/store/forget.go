@@ -1,0 +1,122 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/ristretto/v2/z"
+)
+
+// The engine maps its tables, and writes them through the maps, so each page that was written or read stays resident for as
+// long as the system has room. On a small board it has not, and what the daemon needs should not depend on what it has
+// kept: so the tables' pages are let go of when enough was written since. Those in use come back from the system's cache.
+const (
+	forgetAfter = 2 << 20          // bytes that are committed before it is looked whether to forget
+	forgetEvery = 10 * time.Second // and so often for what was only read
+	mayStay     = 32 << 20         // bytes of mapped files, the program among them, that may be resident
+)
+
+// wrote counts what a commit wrote, and wakes the housekeeping when it was enough. It belongs to the writer.
+func (e *engine) wrote(l layer) {
+	for key, rec := range l {
+		e.written += len(key) + len(rec.value) + entryOverhead
+	}
+	if e.written < forgetAfter {
+		return
+	}
+	e.written = 0
+	select {
+	case e.b.forget <- struct{}{}:
+	default:
+	}
+}
+
+// forgetSome lets go of the tables' pages if there are too many of them, and of the buffers that tables were made in.
+func (b *Badger) forgetSome() {
+	emptyPool(allocators(b.db))
+	if n, err := residentFiles(); err != nil || n > mayStay { // where the system does not tell, each time
+		b.forgetTables()
+	}
+}
+
+// residentFiles returns how many bytes of mapped files are resident, by proc_pid_statm(5).
+func residentFiles() (int64, error) {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, err
+	}
+	var size, resident, shared int64
+	if _, err := fmt.Sscan(string(b), &size, &resident, &shared); err != nil {
+		return 0, fmt.Errorf("read /proc/self/statm: %w", err)
+	}
+	return shared * int64(os.Getpagesize()), nil
+}
+
+// forgetTables lets go of the pages of the tables. It holds the tables meanwhile: the place of one that the engine unmaps
+// could be taken by memory that must not be let go. An iterator holds all tables that the engine has when it begins;
+// certain to be among them are those that were there both before and after that.
+func (b *Badger) forgetTables() {
+	if err := b.tryForgetTables(); err != nil {
+		b.log.Debug("tables stay resident", "error", err)
+	}
+}
+
+func (b *Badger) tryForgetTables() error {
+	dir, err := filepath.EvalSymlinks(b.files.db)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return err
+	}
+	before := tableIDs(b.db)
+	txn := b.db.NewTransaction(false)
+	defer txn.Discard()
+	holder := txn.NewIterator(badger.IteratorOptions{})
+	defer holder.Close()
+	after := tableIDs(b.db)
+	return forgetPages("/proc/self/maps", func(path string) bool {
+		if filepath.Dir(path) != dir {
+			return false
+		}
+		id, ok := table.ParseFileID(path)
+		return ok && before[id] && after[id]
+	})
+}
+
+// allocators returns the pool where the engine keeps the buffers that its tables are made in, for the next ones; nil if it has
+// none any more. It gives no other way to them.
+func allocators(db *badger.DB) *z.AllocatorPool {
+	f := reflect.ValueOf(db).Elem().FieldByName("allocPool")
+	if !f.IsValid() || f.Type() != reflect.TypeFor[*z.AllocatorPool]() {
+		return nil
+	}
+	return (*z.AllocatorPool)(f.UnsafePointer())
+}
+
+// emptyPool throws the buffers in the pool away. There may be eight sets of them, each as large as the largest table needed:
+// a hundred megabytes, for good. The engine takes new ones when it needs them.
+func emptyPool(p *z.AllocatorPool) {
+	const smallest = 512 // what the pool gives when it is empty
+	for p != nil {
+		a := p.Get(smallest, "")
+		made := a.Allocated() <= smallest
+		a.Release()
+		if made {
+			return
+		}
+	}
+}
+
+func tableIDs(db *badger.DB) map[uint64]bool {
+	ids := map[uint64]bool{}
+	for _, t := range db.Tables() {
+		ids[t.ID] = true
+	}
+	return ids
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dgraph-io/ristretto/v2/z"
+)
+
+// However much is written and merged, the tables' pages stay within bounds, and what is let go of meanwhile is there.
+func TestTablesAreForgottenWhileWriting(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	var g sync.WaitGroup
+	g.Go(func() {
+		if err := b.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	defer g.Wait()
+	defer cancel()
+	const records, size = 60_000, 1000
+	for i := 0; i < records; i += 500 {
+		mustUpdate(t, b, func(tx Txn) error {
+			for k := range 500 { // in no order, so that tables are merged
+				if err := tx.Set(fmt.Sprintf("t/%05d", (i+k)*7919%records), make([]byte, size), never); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	b.forgetTables()
+	if n := tablesResident(t, b.files.db); n > mayStay {
+		t.Errorf("%d MiB of tables are resident", n>>20)
+	}
+	if n := countAll(t, b, "t/"); n != records {
+		t.Errorf("%d records, want %d", n, records)
+	}
+	if tables, err := filepath.Glob(filepath.Join(b.files.db, "*.sst")); err != nil || len(tables) < 20 {
+		t.Errorf("%d tables, %v: the test is too small", len(tables), err)
+	}
+}
+
+// The engine's pool of buffers is where it is looked for, and what is in it is thrown away.
+func TestPoolIsEmptied(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
+	if allocators(b.db) == nil {
+		t.Fatal("this engine keeps no pool where it is looked for")
+	}
+	pool := z.NewAllocatorPool(8)
+	defer pool.Release()
+	for range 3 {
+		pool.Return(z.NewAllocator(1<<20, "test"))
+	}
+	emptyPool(pool)
+	if a := pool.Get(1, "test"); a.Allocated() >= 1<<20 {
+		t.Errorf("the pool still gives %d bytes", a.Allocated())
+	}
+}
+
+// tablesResident returns how many bytes of the tables in dir are resident.
+func tablesResident(t *testing.T, dir string) (n int64) {
+	t.Helper()
+	smaps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skip("the system does not tell: ", err)
+	}
+	ours := false
+	for line := range strings.Lines(string(smaps)) {
+		if m, ok := parseMapping(line); ok || strings.Contains(line, " 00:00 ") {
+			ours = ok && strings.HasPrefix(m.path, dir) && strings.HasSuffix(m.path, ".sst")
+		}
+		if kB := int64(0); ours && strings.HasPrefix(line, "Rss:") {
+			if _, err := fmt.Sscanf(line, "Rss: %d kB", &kB); err != nil {
+				t.Fatal(err)
+			}
+			n += kB << 10
+		}
+	}
+	return n
+}

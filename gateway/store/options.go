@@ -1,0 +1,49 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+const (
+	memTable    = 6 << 20             // what is written to one before it becomes a table
+	maxCommit   = memTable * 15 / 100 // the engine's bound for a transaction, which follows from that
+	oldMemTable = 8 << 20             // of earlier versions
+)
+
+// engineOptions are the small profile: the memory of a small board, every value beside its key (what does not fit is
+// refused, see fits), so that there is one file to sync and no value log to clean or to verify. Memtables and tables are
+// small because the engine makes each in buffers of several times its size; several small ones may gather before they are
+// merged with what lies below, which is what a store that writes all the time spends most on.
+func engineOptions(dir string, log badger.Logger) badger.Options {
+	return badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
+												WithMemTableSize(memTable).WithNumMemtables(1).
+												WithBaseTableSize(1 << 20).WithBaseLevelSize(32 << 20).
+												WithNumLevelZeroTables(8).WithNumLevelZeroTablesStall(16).
+												WithValueLogFileSize(32 << 20).WithValueThreshold(maxCommit).
+												WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).
+												WithNumCompactors(2).WithCompression(options.None).
+												WithMetricsEnabled(false).WithLogger(log)
+}
+
+// roomForOld returns opt with memtables as large as an earlier version's, if one is there that did not end by itself: it
+// would not fit into a smaller one. It is gone when this process ends as it should.
+func roomForOld(opt badger.Options) (badger.Options, error) {
+	names, err := filepath.Glob(filepath.Join(opt.Dir, "*.mem"))
+	if err != nil {
+		return opt, err
+	}
+	for _, name := range names {
+		st, err := os.Stat(name)
+		if err != nil {
+			return opt, err
+		}
+		if st.Size() > 2*memTable { // the engine gives a memtable's file twice its size
+			return opt.WithMemTableSize(oldMemTable), nil
+		}
+	}
+	return opt, nil
+}
