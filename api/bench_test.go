@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 	"github.com/gorilla/mux"
 
+	"otpost/api/wire"
 	"otpost/gateway"
 	"otpost/gateway/store"
 	"otpost/gateway/store/keys"
@@ -108,6 +109,25 @@ func BenchmarkVerifyChallenge(b *testing.B) {
 			c.post(b, path, body, http.StatusOK)
 		}
 	})
+}
+
+// BenchmarkCall is a call like the two with nothing behind it.
+func BenchmarkCall(b *testing.B) {
+	k := newKit(b, func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
+	k.router = mux.NewRouter().SkipClean(true)
+	k.api = newHuma(k.router, "bench")
+	k.api.UseMiddleware(k.admission, k.body, k.idempotent, k.compat)
+	register(k.Server, call{id: "bench", method: http.MethodPost, path: "/v1/bench", may: []Scope{ScopePortal}, once: true},
+		func(context.Context, *struct{ Body wire.CreateChallenge }) (*answer[wire.Challenge], error) {
+			return &answer[wire.Challenge]{exampleChallenge("login")}, nil
+		})
+	k.handler = k.outermost(k.router)
+	address, _ := k.serve(b)
+	c := dialBench(b, address, k.tokens[ScopePortal])
+	b.ReportAllocs()
+	for b.Loop() {
+		c.post(b, "/v1/bench", `{"account":"a","purpose":"login"}`, http.StatusOK)
+	}
 }
 
 // BenchmarkYardstick is a call of huma on mux that checks a body and answers, and nothing else.
