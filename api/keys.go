@@ -253,13 +253,20 @@ func (k *Keys) change(ctx context.Context, id string, f func(store.Txn, *Key) er
 
 // Authenticate finds the key that token belongs to and checks it. It writes nothing: the use is noted by Run.
 func (k *Keys) Authenticate(ctx context.Context, now time.Time, token string, from netip.Addr) (principal, error) {
-	if !wellFormed(token) {
+	if len(token) != tokenLength {
 		return principal{}, errKeyUnknown
 	}
 	sum := hashToken(token)
-	key, err := k.find(ctx, sum)
-	if err != nil {
-		return principal{}, err
+	key, changes := k.known.find(sum)
+	if key == nil {
+		if !wellFormed(token) {
+			return principal{}, errKeyUnknown
+		}
+		var err error
+		if key, err = k.read(ctx, sum); err != nil {
+			return principal{}, err
+		}
+		k.known.remember(sum, key, changes)
 	}
 	if err := key.admits(now, sum, from); err != nil {
 		return principal{}, err
@@ -270,19 +277,15 @@ func (k *Keys) Authenticate(ctx context.Context, now time.Time, token string, fr
 	return principal{id: key.ID, scopes: key.Scopes, profile: key.Profile, recipients: key.Recipients, perMinute: key.PerMinute}, nil
 }
 
-// find returns the key that the token with a hash belongs to.
-func (k *Keys) find(ctx context.Context, sum [sha256.Size]byte) (*Key, error) {
-	key, changes := k.known.find(sum)
-	if key != nil {
-		return key, nil
-	}
-	key = new(Key)
+// read asks the store for the key of a token.
+func (k *Keys) read(ctx context.Context, sum [sha256.Size]byte) (*Key, error) {
+	var key Key
 	err := k.cfg.KV.View(ctx, func(tx store.Txn) error {
 		id, err := store.Load[string](tx, hashRecord(sum[:]))
 		if err != nil {
 			return err
 		}
-		*key, err = store.Load[Key](tx, keyRecord(id))
+		key, err = store.Load[Key](tx, keyRecord(id))
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -290,8 +293,7 @@ func (k *Keys) find(ctx context.Context, sum [sha256.Size]byte) (*Key, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("look up a key: %w", err)
 	}
-	k.known.remember(sum, key, changes)
-	return key, nil
+	return &key, nil
 }
 
 // admits checks what the key itself says: the token compared in constant time, its life, and where from.
