@@ -128,8 +128,8 @@ func (s *Server) routes() {
 	s.router = mux.NewRouter().SkipClean(true)
 	s.api = newHuma(s.router, s.cfg.Version)
 	s.api.UseMiddleware(s.admission, s.body, s.idempotent, s.compat)
+	s.challengeCalls() // first, as mux tries one route after the other, and these are called most
 	s.accountCalls()
-	s.challengeCalls()
 	s.messageCalls()
 	s.overviewCall()
 	s.modemCalls()

@@ -20,13 +20,13 @@ func (s *Server) challengeCalls() {
 		summary: "Ask for a code", about: "For a login, a withdrawal (the PIN first, and the transaction that the code is bound to) or an operation of the configuration. A new challenge replaces the pending one of the same account and purpose.",
 		codes:   append(sendCodes(), "not-found", "sms-not-enabled", "pin-not-set", "verification-failed", "pin-unavailable"),
 		example: map[string]any{"account": "client-4711", "purpose": "login"}, answer: exampleChallenge("login")}, s.createChallenge)
+	register(s, call{id: "verify-challenge", method: http.MethodPost, path: one + "/verify", tag: "challenges", may: portal, once: true,
+		summary: "Answer a challenge", about: "A wrong answer is counted for the account and the phone, whatever the challenge.",
+		codes: append(verifyCodes(), "not-found"), example: map[string]any{"code": "123456"}, answer: exampleChallenge("login")}, s.verifyChallenge)
 	register(s, call{id: "get-challenge", method: http.MethodGet, path: one, tag: "challenges", may: portal,
 		summary: "Look at a challenge", codes: []string{"not-found"}, answer: exampleChallenge("login")}, s.getChallenge)
 	register(s, call{id: "resend-challenge", method: http.MethodPost, path: one + "/resend", tag: "challenges", may: portal, status: http.StatusAccepted, once: true,
 		summary: "Send the code again", codes: append(sendCodes(), "not-found", "challenge-over", "resend-too-early"), answer: exampleChallenge("login")}, s.resendChallenge)
-	register(s, call{id: "verify-challenge", method: http.MethodPost, path: one + "/verify", tag: "challenges", may: portal, once: true,
-		summary: "Answer a challenge", about: "A wrong answer is counted for the account and the phone, whatever the challenge.",
-		codes: append(verifyCodes(), "not-found"), example: map[string]any{"code": "123456"}, answer: exampleChallenge("login")}, s.verifyChallenge)
 	register(s, call{id: "cancel-challenge", method: http.MethodDelete, path: one, tag: "challenges", may: portal, status: http.StatusNoContent,
 		summary: "Cancel a challenge", about: "Its code is worth nothing from then on; a text that is still queued is not sent.",
 		codes: []string{"not-found", "challenge-over"}}, s.cancelChallenge)

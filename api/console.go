@@ -35,7 +35,7 @@ func (s *Server) fromInside(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := ofPage(r.Context())
-	for _, key := range []any{connKey{}, peerKey{}, requestKey{}, writerKey{}} {
+	for _, key := range []any{connKey{}, peerKey{}, requestKey{}} {
 		ctx = context.WithValue(ctx, key, nil)
 	}
 	r = r.WithContext(ctx)

@@ -1,10 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"otpost/api/wire"
 )
@@ -43,14 +46,24 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// FuzzStrictJSON: what is accepted has no member twice, and is read the same whoever reads it.
+// FuzzStrictJSON: what is accepted has no member twice, and is read the same whoever reads it. The verdict is that of a slow
+// reader which takes encoding/json's word for everything.
 func FuzzStrictJSON(f *testing.F) {
-	for _, seed := range []string{`{"a":1}`, `{"a":1,"a":2}`, `{"a":{"b":1,"b":2}}`, `{"a":1,"\u0061":2}`, `[1,{"a":[]}]`, `{"a":1}{}`, `nul`, `"\ud800"`, `1e999`} {
+	for _, seed := range []string{`{"a":1}`, `{"a":1,"a":2}`, `{"a":{"b":1,"b":2}}`, `{"a":1,"\u0061":2}`, `[1,{"a":[]}]`, `{"a":1}{}`, `nul`, `"\ud800"`, `1e999`,
+		`{"a\\":1, "a\\" :2}`, `{"\"":{},"\u0022"` + "\t\n" + `:[{}]}`, `{"\ud800":1,"\udfff":2}`, `["a",":",{"b":":"}]`, `{"a":1,"a":2,}`, strings.Repeat("[", 17) + `"` + strings.Repeat("]", 17),
+		manyMembers(40), manyMembers(12) + `,` + manyMembers(12), `[` + manyMembers(12) + `,` + manyMembers(12) + `]`, strings.Replace(manyMembers(40), `"m39"`, `"m\u0033"`, 1), strings.Replace(manyMembers(40), `"m39"`, `"m\u003338"`, 1)} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var v any
-		if err := strictJSON(data, &v); err != nil {
+		err := strictJSON(data, &v)
+		if want := slowVerdict(data, new(any)); err != want {
+			t.Fatalf("%q: %v, want %v", data, err, want)
+		}
+		if got, want := strictJSON(data, new(wire.CreateChallenge)), slowVerdict(data, new(wire.CreateChallenge)); got != want {
+			t.Fatalf("%q as a body: %v, want %v", data, got, want)
+		}
+		if err != nil {
 			if _, ours := err.(jsonError); !ours {
 				t.Fatalf("%q: %v is not one of our errors", data, err)
 			}
@@ -70,6 +83,66 @@ func FuzzStrictJSON(f *testing.F) {
 	})
 }
 
+// manyMembers is an object of n members.
+func manyMembers(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"m%d":[%d]`, i, i)
+	}
+	return "{" + strings.TrimPrefix(b.String(), ",") + "}"
+}
+
+// slowVerdict is what strictJSON has to find, by encoding/json's own reading of each token.
+func slowVerdict(data []byte, v any) error {
+	if !utf8.Valid(data) {
+		return errUTF8
+	}
+	if !json.Valid(data) {
+		return errJSON
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := slowWalk(d, maxDepth); err != nil {
+		return err
+	}
+	if json.Unmarshal(data, v) != nil {
+		return errFit
+	}
+	return nil
+}
+
+func slowWalk(d *json.Decoder, depth int) error {
+	t, err := d.Token()
+	if err != nil {
+		return errJSON
+	}
+	open, ok := t.(json.Delim)
+	if !ok {
+		return nil
+	}
+	if depth == 0 {
+		return errDepth
+	}
+	seen := map[json.Token]bool{}
+	for d.More() {
+		if open == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return errJSON
+			}
+			if seen[name] {
+				return errDuplicate
+			}
+			seen[name] = true
+		}
+		if err := slowWalk(d, depth-1); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token() // the closing bracket
+	return err
+}
+
 func TestStrictJSON(t *testing.T) {
 	tests := []struct {
 		name, in string
@@ -85,6 +158,13 @@ func TestStrictJSON(t *testing.T) {
 		{"deepest", strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), nil},
 		{"too deep", strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1), errDepth},
 		{"empty", ``, errJSON},
+		{"many members", manyMembers(100), nil},
+		{"twice among many", strings.Replace(manyMembers(100), `"m99"`, `"m98"`, 1), errDuplicate},
+		{"the last as the first", strings.Replace(manyMembers(100), `"m99"`, `"m0"`, 1), errDuplicate},
+		{"the same names in many objects", `[` + manyMembers(15) + `,` + manyMembers(15) + `,` + manyMembers(15) + `]`, nil},
+		{"a broken end behind a name twice", `{"a":1,"a":2`, errJSON},
+		{"a name twice behind a number that is none", `{"a":1e999,"b":1,"b":2}`, errDuplicate},
+		{"quotes and colons in texts", `{"a\\":"\":","a":"b\\","b":":"}`, nil},
 		{"no number", `1e999`, errFit},
 	}
 	for _, tt := range tests {

@@ -77,9 +77,11 @@ type KeysConfig struct {
 // Keys makes, checks and revokes API keys. It is safe for concurrent use.
 //
 // Records: api/key/<id> is a Key, api/keyhash/<SHA-256 of a token> its id. A revoked key's record stays for the list; its
-// hashes go, so its token is unknown from the commit on.
+// hashes go, so its token is unknown from the commit on. Nobody else changes them, so keys that were read are known until
+// one changes, or until its record is found not to open any more.
 type Keys struct {
-	cfg KeysConfig
+	cfg   KeysConfig
+	known knownKeys
 
 	mu   sync.Mutex
 	used map[string]time.Time // key id to last use not yet written; under mu
@@ -93,7 +95,7 @@ func NewKeys(cfg KeysConfig) (*Keys, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	return &Keys{cfg: cfg, used: map[string]time.Time{}}, nil
+	return &Keys{cfg: cfg, known: knownKeys{keys: map[[sha256.Size]byte]*Key{}}, used: map[string]time.Time{}}, nil
 }
 
 func keyRecord(id string) string { return "api/key/" + id }
@@ -180,6 +182,7 @@ func (k *Keys) rotten(err error) bool {
 	if !errors.As(err, &c) {
 		return false
 	}
+	k.known.forget()
 	k.cfg.Log.Error("record of an api key does not open: make another key", "record", c.Key, "error", err)
 	return true
 }
@@ -234,6 +237,7 @@ func (k *Keys) Rotate(ctx context.Context, now time.Time, id string, overlap tim
 func (k *Keys) change(ctx context.Context, id string, f func(store.Txn, *Key) error) (Key, error) {
 	var key Key
 	err := k.cfg.KV.Update(ctx, func(tx store.Txn) (err error) {
+		tx.OnDone(func(bool) { k.known.forget() })
 		if key, err = store.Load[Key](tx, keyRecord(id)); errors.Is(err, store.ErrNotFound) {
 			return ErrNoKey
 		} else if err != nil {
@@ -249,23 +253,20 @@ func (k *Keys) change(ctx context.Context, id string, f func(store.Txn, *Key) er
 
 // Authenticate finds the key that token belongs to and checks it. It writes nothing: the use is noted by Run.
 func (k *Keys) Authenticate(ctx context.Context, now time.Time, token string, from netip.Addr) (principal, error) {
-	if !wellFormed(token) {
+	if len(token) != tokenLength {
 		return principal{}, errKeyUnknown
 	}
 	sum := hashToken(token)
-	var key Key
-	err := k.cfg.KV.View(ctx, func(tx store.Txn) error {
-		id, err := store.Load[string](tx, hashRecord(sum[:]))
-		if err != nil {
-			return err
+	key, changes := k.known.find(sum)
+	if key == nil {
+		if !wellFormed(token) {
+			return principal{}, errKeyUnknown
 		}
-		key, err = store.Load[Key](tx, keyRecord(id))
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return principal{}, errKeyUnknown
-	} else if err != nil {
-		return principal{}, fmt.Errorf("look up a key: %w", err)
+		var err error
+		if key, err = k.read(ctx, sum); err != nil {
+			return principal{}, err
+		}
+		k.known.remember(sum, key, changes)
 	}
 	if err := key.admits(now, sum, from); err != nil {
 		return principal{}, err
@@ -276,8 +277,27 @@ func (k *Keys) Authenticate(ctx context.Context, now time.Time, token string, fr
 	return principal{id: key.ID, scopes: key.Scopes, profile: key.Profile, recipients: key.Recipients, perMinute: key.PerMinute}, nil
 }
 
+// read asks the store for the key of a token.
+func (k *Keys) read(ctx context.Context, sum [sha256.Size]byte) (*Key, error) {
+	var key Key
+	err := k.cfg.KV.View(ctx, func(tx store.Txn) error {
+		id, err := store.Load[string](tx, hashRecord(sum[:]))
+		if err != nil {
+			return err
+		}
+		key, err = store.Load[Key](tx, keyRecord(id))
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errKeyUnknown
+	} else if err != nil {
+		return nil, fmt.Errorf("look up a key: %w", err)
+	}
+	return &key, nil
+}
+
 // admits checks what the key itself says: the token compared in constant time, its life, and where from.
-func (k Key) admits(now time.Time, sum [sha256.Size]byte, from netip.Addr) error {
+func (k *Key) admits(now time.Time, sum [sha256.Size]byte, from netip.Addr) error {
 	i := slices.IndexFunc(k.Hashes, func(h keyHash) bool { return subtle.ConstantTimeCompare(h.Sum, sum[:]) == 1 })
 	if i < 0 || !k.RevokedAt.IsZero() {
 		return errKeyUnknown

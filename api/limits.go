@@ -1,10 +1,10 @@
 package api
 
 import (
-	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -70,8 +70,10 @@ func (s *Server) withinQuota(w http.ResponseWriter, who principal) *wire.Problem
 		limit = who.perMinute
 	}
 	left, reset := s.quotas.take(s.now(), who.id, limit)
-	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"requests";q=%d;w=%d`, limit, int(quotaWindow.Seconds())))
-	w.Header().Set("RateLimit", fmt.Sprintf(`"requests";r=%d;t=%d`, max(left, 0), int(math.Ceil(reset.Seconds()))))
+	seconds := int(math.Ceil(reset.Seconds()))
+	// Under the names as net/http would write them, which it need not work out then.
+	w.Header()["Ratelimit-Policy"] = []string{`"requests";q=` + strconv.Itoa(limit) + `;w=` + strconv.Itoa(int(quotaWindow.Seconds()))}
+	w.Header()["Ratelimit"] = []string{`"requests";r=` + strconv.Itoa(max(left, 0)) + `;t=` + strconv.Itoa(seconds)}
 	if left >= 0 {
 		return nil
 	}

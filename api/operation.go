@@ -165,8 +165,10 @@ func (s *Server) body(ctx huma.Context, next func(huma.Context)) {
 		writeProblem(w, r, problem(codeInvalidRequest, "this call takes no body"))
 		return
 	}
-	infoOf(r.Context()).body = b
-	r.Body = io.NopCloser(bytes.NewReader(b))
+	info := infoOf(r.Context())
+	info.body = b
+	info.again.Reset(b)
+	r.Body = &info.again
 	next(ctx)
 }
 

@@ -1,12 +1,15 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +19,21 @@ import (
 
 // requestInfo is what is known of a request so far. It belongs to the request's goroutine.
 type requestInfo struct {
-	id    string
-	route string    // the route's template; "unmatched" for none
-	who   principal // empty until admitted
-	body  []byte    // once read
+	id     string
+	route  string    // the route's template; "unmatched" for none
+	who    principal // empty until admitted
+	body   []byte    // once read
+	again  readBody  // reads body
+	answer recorder  // what the answer is written to
 
 	others []wire.Secret // who else gets the text, by a key's profile
 }
+
+// readBody is a request's body that was read already.
+type readBody struct{ bytes.Reader }
+
+// Close implements io.Closer.
+func (*readBody) Close() error { return nil }
 
 type requestKey struct{}
 
@@ -43,7 +54,7 @@ func requestAttrs(ctx context.Context, more ...slog.Attr) []slog.Attr {
 	if i == nil {
 		return more
 	}
-	return append([]slog.Attr{slog.String("request_id", i.id), slog.String("route", i.route), slog.String("caller", i.who.id)}, more...)
+	return slices.Concat([]slog.Attr{slog.String("request_id", i.id), slog.String("route", i.route), slog.String("caller", i.who.id)}, more)
 }
 
 // A correlation id that is taken over from the caller: long enough to be one, nothing that could break a log line.
@@ -59,7 +70,13 @@ func requestID(r *http.Request) string {
 	if m := traceParent.FindStringSubmatch(r.Header.Get("Traceparent")); m != nil && strings.Trim(m[1], "0") != "" {
 		return m[1]
 	}
-	return "req-" + strings.ToLower(rand.Text()[:16])
+	const alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+	id := [...]byte{'r', 'e', 'q', '-', 19: 0}
+	_, _ = rand.Read(id[4:]) // it never fails
+	for i, c := range id[4:] {
+		id[4+i] = alphabet[c%32]
+	}
+	return string(id[:])
 }
 
 // recorder notes status and size of an answer. Flush, deadlines and the like go through Unwrap.
@@ -91,14 +108,19 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // outermost wraps every request: id, header fields, recovery, the log line and the metrics.
 func (s *Server) outermost(next http.Handler) http.Handler {
 	csrf := http.NewCrossOriginProtection()
+	fixed := secureHeaders()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer answeredOn(r.Context())
 		start := s.now()
-		info := &requestInfo{id: requestID(r), route: "unmatched"}
-		rec := &recorder{ResponseWriter: w}
-		r = r.WithContext(context.WithValue(context.WithValue(r.Context(), requestKey{}, info), writerKey{}, http.ResponseWriter(rec)))
-		secureHeaders(rec.Header(), r, info.id)
-		defer func() { s.finish(r, rec, info, start, recover()) }()
+		info := &requestInfo{id: requestID(r), route: "unmatched", answer: recorder{ResponseWriter: w}}
+		rec := &info.answer
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, info))
+		maps.Copy(rec.Header(), fixed)
+		rec.Header()["X-Request-Id"] = []string{info.id}
+		if r.TLS != nil {
+			rec.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		defer func() { s.finish(r, info, start, recover()) }()
 		if err := csrf.Check(r); err != nil {
 			writeProblem(rec, r, problem(codeForbidden, "requests from other sites' pages are refused"))
 			return
@@ -107,7 +129,8 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 	})
 }
 
-func (s *Server) finish(r *http.Request, rec *recorder, info *requestInfo, start time.Time, panicked any) {
+func (s *Server) finish(r *http.Request, info *requestInfo, start time.Time, panicked any) {
+	rec := &info.answer
 	if panicked == http.ErrAbortHandler {
 		panic(panicked)
 	}
@@ -129,23 +152,23 @@ func (s *Server) finish(r *http.Request, rec *recorder, info *requestInfo, start
 	if !strings.HasPrefix(info.route, "/v1/") && rec.status < 400 {
 		level = slog.LevelDebug // scrapes and probes
 	}
-	s.log.LogAttrs(r.Context(), level, "request", requestAttrs(r.Context(), slog.String("method", knownMethod(r.Method)),
-		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took))...)
+	if s.log.Enabled(r.Context(), level) {
+		s.log.LogAttrs(r.Context(), level, "request", requestAttrs(r.Context(), slog.String("method", knownMethod(r.Method)),
+			slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took))...)
+	}
 	if cut {
 		panic(http.ErrAbortHandler) // the caller must not take it for whole
 	}
 }
 
-// secureHeaders are on every answer. Pages for browsers loosen the policy for themselves.
-func secureHeaders(h http.Header, r *http.Request, id string) {
-	h.Set("X-Request-Id", id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	if r.TLS != nil {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+// secureHeaders are on every answer, which all share the values. Pages for browsers loosen the policy for themselves.
+func secureHeaders() http.Header {
+	return http.Header{
+		"X-Content-Type-Options":       {"nosniff"},
+		"X-Frame-Options":              {"DENY"},
+		"Referrer-Policy":              {"no-referrer"},
+		"Cache-Control":                {"no-store"},
+		"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
 	}
 }

@@ -122,15 +122,13 @@ func (s *Server) shutdown(srv *http.Server) error {
 	return nil
 }
 
-type writerKey struct{}
-
 // extendDeadlines gives the request's answer more time than the server's write timeout. It does nothing in-process.
 func extendDeadlines(ctx context.Context, d time.Duration) {
-	w, ok := ctx.Value(writerKey{}).(http.ResponseWriter)
-	if !ok {
+	i := infoOf(ctx)
+	if i == nil {
 		return
 	}
-	rc := http.NewResponseController(w)
+	rc := http.NewResponseController(&i.answer)
 	// A connection without deadlines (in-process) needs no more time.
 	_ = rc.SetReadDeadline(time.Time{})
 	_ = rc.SetWriteDeadline(time.Now().Add(d + writeWithin))

@@ -15,6 +15,7 @@ const (
 	tokenPrefix = "otp_live_"
 	tokenRandom = 32
 	tokenCheck  = 6
+	tokenLength = len(tokenPrefix) + tokenRandom + tokenCheck
 	base62      = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
@@ -49,7 +50,7 @@ func checksum(body string) string {
 
 // wellFormed says whether token could be one of ours, without looking anything up.
 func wellFormed(token string) bool {
-	if len(token) != len(tokenPrefix)+tokenRandom+tokenCheck || !strings.HasPrefix(token, tokenPrefix) {
+	if len(token) != tokenLength || !strings.HasPrefix(token, tokenPrefix) {
 		return false
 	}
 	for _, c := range []byte(token[len(tokenPrefix):]) {
