@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	memoryBudget = 48 << 20    // what Go's memory stays within as long as half of that is live
+	memoryBudget = 48 << 20    // what Go's memory stays within as long as there is room in it
+	memoryRoom   = 24 << 20    // between what is live and the limit, or a third of that if it is more
 	memoryEvery  = time.Second // how often the limit follows what is live
 )
 
@@ -24,7 +25,8 @@ func limitMemory(ctx context.Context) {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()
 	for {
-		debug.SetMemoryLimit(max(memoryBudget, 2*liveMemory()))
+		live := liveMemory()
+		debug.SetMemoryLimit(max(memoryBudget, live+max(memoryRoom, live/3)))
 		select {
 		case <-ctx.Done():
 			return

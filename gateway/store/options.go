@@ -21,8 +21,8 @@ const (
 func engineOptions(dir string, log badger.Logger) badger.Options {
 	return badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
 												WithMemTableSize(memTable).WithNumMemtables(1).
-												WithBaseTableSize(1 << 20).WithBaseLevelSize(32 << 20).
-												WithNumLevelZeroTables(8).WithNumLevelZeroTablesStall(16).
+												WithBaseTableSize(1 << 20).WithBaseLevelSize(16 << 20).
+												WithNumLevelZeroTables(4).WithNumLevelZeroTablesStall(12).
 												WithValueLogFileSize(32 << 20).WithValueThreshold(maxCommit).
 												WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).
 												WithNumCompactors(2).WithCompression(options.None).
