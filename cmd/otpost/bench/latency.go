@@ -1,0 +1,50 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// latencySamples is how many texts the idle queue is measured with.
+const latencySamples = 300
+
+// latencyPause is how long after a text the next one is sent, so that the last one's verdict and report are settled.
+const latencyPause = 8 * time.Millisecond
+
+// latency measures from the API call to Ctrl-Z on the wire, one text at a time on an idle queue.
+func (b *run) latency(ctx context.Context) error {
+	wire := make(chan time.Time, 16)
+	r, err := b.rig(ctx, "latency", rigOptions{modems: 1, tap: func(_ int, dir, text string) {
+		if dir == ">>" && isSubmit(text) {
+			select {
+			case wire <- time.Now():
+			default:
+			}
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	took := make([]time.Duration, latencySamples)
+	for i := range took {
+		began := time.Now()
+		if err := r.call(ctx, http.MethodPost, "/v1/messages", body{"to": accountPhone(i), "text": "idle"}, nil); err != nil {
+			return err
+		}
+		select {
+		case at := <-wire:
+			took[i] = at.Sub(began)
+		case <-time.After(startPatience):
+			return fmt.Errorf("text %d did not reach the wire", i)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		<-time.After(latencyPause)
+	}
+	b.report.Idle = spread(took)
+	b.say("  p50 %.2f ms, p99 %.2f ms", b.report.Idle.P50, b.report.Idle.P99)
+	return nil
+}
