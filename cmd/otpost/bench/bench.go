@@ -68,7 +68,7 @@ type Spread struct {
 type Memory struct {
 	Idle Usage `json:"idle"`       // with four modems and an empty store
 	Full Usage `json:"full_load"`  // when it was largest while sends and verifies were measured
-	Peak int64 `json:"peak_bytes"` // as the system noted it
+	Peak int64 `json:"peak_bytes"` // the most under any load, as the system noted it
 }
 
 // garbagePercent keeps this process's garbage collector, which runs on the processors that are measured, rarely at work.

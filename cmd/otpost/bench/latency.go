@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -10,7 +11,8 @@ import (
 // latencySamples is how many texts the idle queue is measured with.
 const latencySamples = 300
 
-// latencyPause is how long after a text the next one is sent, so that the last one's verdict and report are settled.
+// latencyPause is how long after a text was submitted the next one is sent, so that the verdict and the report of the last
+// are settled.
 const latencyPause = 8 * time.Millisecond
 
 // latency measures from the API call to Ctrl-Z on the wire, one text at a time on an idle queue.
@@ -42,7 +44,10 @@ func (b *run) latency(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		<-time.After(latencyPause)
+		err := until(ctx, startPatience, func() bool { return int(r.network.Sent()) > i })
+		if err := errors.Join(err, wait(ctx, latencyPause)); err != nil {
+			return err
+		}
 	}
 	b.report.Idle = spread(took)
 	b.say("  p50 %.2f ms, p99 %.2f ms", b.report.Idle.P50, b.report.Idle.P99)

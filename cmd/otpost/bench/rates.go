@@ -135,7 +135,13 @@ func (b *run) contests(ctx context.Context, codes []pending) error {
 	}
 	b.rated(fsync.rate())
 	b.report.Memory.Full = highest()
-	b.report.Memory.Peak, err = r.peak()
+	return b.peak(r)
+}
+
+// peak notes the most memory that a daemon under load has had.
+func (b *run) peak(r *rig) error {
+	n, err := r.peak()
+	b.report.Memory.Peak = max(b.report.Memory.Peak, n)
 	return err
 }
 
@@ -205,7 +211,7 @@ func (b *run) carrying(ctx context.Context) error {
 		return err
 	}
 	b.rated(carried.rate())
-	return nil
+	return b.peak(r)
 }
 
 // text waits for a text that a phone got after an instant.
