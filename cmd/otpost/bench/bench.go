@@ -113,7 +113,7 @@ type part struct {
 
 func (b *run) parts() []part {
 	return []part{
-		{"rates", "sends and verifies beside bare synced commits", 20 * time.Second, b.throughput},
+		{"rates", "sends and verifies beside bare synced commits", 25 * time.Second, b.throughput},
 		{"pins", "verifies with a PIN", 5 * time.Second, b.pins},
 		{"latency", "API call to Ctrl-Z", 5 * time.Second, b.latency},
 		{"line", "modem line use", 25 * time.Second, b.lineUse},

@@ -16,8 +16,9 @@ import (
 //
 //   - The yardstick, verifies and sends take turns, in short rounds of a fixed number of requests. A ratio is the median of
 //     its rounds' ratios, and the lowest and the highest are told.
-//   - Every round begins alike. The codes that are verified were delivered before the run; what a round of sends asked for
-//     is canceled behind it, so that no queue grows as no site's does, and nothing replaces a code that still waits.
+//   - Every round begins alike. The codes that are verified were delivered before the daemon started, so it has nothing of
+//     them in its memory, as after the half a minute that people take while thousands of others ask. What a round of sends
+//     asked for is canceled behind it, so that no queue grows as no site's does, and nothing replaces a code that waits.
 //   - Sixteen modems that take half a second a text send meanwhile, so the daemon claims, hands over, settles and takes
 //     delivery reports beside it. That it also gets codes through as fast as it takes them on is no promise; how fast that
 //     is where modems take no time, and share the processors with it, is a row of its own ("carried").
@@ -111,6 +112,9 @@ func (b *run) contests(ctx context.Context, codes []pending) error {
 		return err
 	}
 	defer r.stop()
+	if err := wait(ctx, startSettles); err != nil {
+		return err
+	}
 	a := &arena{yardstick: y, commits: newCaller(y.base, ""), rig: r, disk: d, codes: codes}
 	defer a.commits.close()
 	if err := newContest(64).round(ctx, a, warmUp); err != nil {
