@@ -30,61 +30,92 @@ var lineLoads = [...]struct {
 	{0, 50, false}, {50 * time.Millisecond, 30, false}, {500 * time.Millisecond, 10, true}, {3 * time.Second, 4, true},
 }
 
+// lineModems are the numbers of modems.
+var lineModems = [...]int{1, 4, 16}
+
 // lineUse measures how busy modems are kept, by submit time and number of modems.
 func (b *run) lineUse(ctx context.Context) error {
 	for _, l := range lineLoads {
-		uses := [...]LineUse{{Modems: 1}, {Modems: 4}, {Modems: 16}}
-		g, gctx := errgroup.WithContext(ctx)
-		if !l.sideBySide {
-			g.SetLimit(1)
-		}
-		for i := range uses {
-			u := &uses[i]
-			u.SubmitTime = l.submit
-			g.Go(func() error { return b.line(gctx, u, l.texts) })
-		}
-		if err := g.Wait(); err != nil {
+		if err := b.linesAt(ctx, l.submit, l.texts, l.sideBySide); err != nil {
 			return err
-		}
-		for _, u := range uses {
-			b.report.Line = append(b.report.Line, u)
-			b.say("  %2d modems at %-6v %7.1f/s  line use %.1f %%, of the worst modem %.1f %%", u.Modems, u.SubmitTime, u.PerSecond, 100*u.Use, 100*u.Worst)
 		}
 	}
 	return nil
 }
 
-// line queues so many texts for each modem and watches the lines until the last of them has begun.
-func (b *run) line(ctx context.Context, u *LineUse, texts int) error {
-	lines := make([]line, u.Modems)
-	r, err := b.rig(ctx, fmt.Sprintf("line-%d-%v", u.Modems, u.SubmitTime), rigOptions{modems: u.Modems, submit: u.SubmitTime,
-		tap: func(modem int, dir, text string) { lines[modem].tap(time.Now(), dir, text) }})
-	if err != nil {
+// linesAt measures modems of one submit time. All daemons are there before the first has something to do, so that none
+// starts beside another at work.
+func (b *run) linesAt(ctx context.Context, submit time.Duration, texts int, sideBySide bool) error {
+	var rigs [len(lineModems)]*lineRig
+	for i, modems := range lineModems {
+		r, err := b.lineRig(ctx, modems, submit)
+		if err != nil {
+			return err
+		}
+		defer b.discard(r.rig)
+		rigs[i] = r
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	if !sideBySide {
+		g.SetLimit(1)
+	}
+	for _, r := range rigs {
+		g.Go(func() error { return r.feed(gctx, texts) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	if b.Profile == "" {
-		defer r.kill() // its queue is of no use, and a modem may be busy for seconds
-	} else {
-		defer r.stop()
+	for i, r := range rigs {
+		u := LineUse{SubmitTime: submit, Modems: lineModems[i]}
+		u.sum(r.lines)
+		b.report.Line = append(b.report.Line, u)
+		b.say("  %2d modems at %-6v %7.1f/s  line use %.1f %%, of the worst modem %.1f %%", u.Modems, u.SubmitTime, u.PerSecond, 100*u.Use, 100*u.Worst)
 	}
-	n := texts * u.Modems
-	err = each(ctx, 16, n, func(ctx context.Context, i int) error {
+	return nil
+}
+
+// discard ends a daemon whose queue is of no use, and whose modems may be busy for seconds: at once, unless it is to
+// leave its profiles.
+func (b *run) discard(r *rig) {
+	if b.Profile == "" {
+		r.kill()
+	} else {
+		r.stop()
+	}
+}
+
+// lineRig is a rig whose lines are watched.
+type lineRig struct {
+	*rig
+	submit time.Duration
+	lines  []line
+}
+
+func (b *run) lineRig(ctx context.Context, modems int, submit time.Duration) (r *lineRig, err error) {
+	r = &lineRig{submit: submit, lines: make([]line, modems)}
+	r.rig, err = b.rig(ctx, fmt.Sprintf("line-%d-%v", modems, submit), rigOptions{modems: modems, submit: submit,
+		tap: func(modem int, dir, text string) { r.lines[modem].tap(time.Now(), dir, text) }})
+	return r, err
+}
+
+// feed queues so many texts for each modem and waits until the last of them has begun.
+func (r *lineRig) feed(ctx context.Context, texts int) error {
+	n := texts * len(r.lines)
+	err := each(ctx, 16, n, func(ctx context.Context, i int) error {
 		return r.call(ctx, http.MethodPost, "/v1/messages", body{"to": accountPhone(i), "text": "line use"}, nil)
 	})
 	if err != nil {
 		return err
 	}
-	began := func() (all int) {
-		for i := range lines {
-			all += lines[i].begun()
+	begun := func() (all int) {
+		for i := range r.lines {
+			all += r.lines[i].begun()
 		}
 		return all
 	}
-	patience := startPatience + time.Duration(texts)*u.SubmitTime
-	if err := until(ctx, patience, func() bool { return began() >= n }); err != nil {
-		return fmt.Errorf("%d of %d texts were sent: %w", began(), n, err)
+	if err := until(ctx, startPatience+time.Duration(texts)*r.submit, func() bool { return begun() >= n }); err != nil {
+		return fmt.Errorf("%d of %d texts were sent: %w", begun(), n, err)
 	}
-	u.sum(lines)
 	return nil
 }
 
