@@ -10,6 +10,7 @@ import (
 
 	sdjournal "github.com/coreos/go-systemd/v22/journal"
 
+	"otpost/cmd/otpost/bench"
 	"otpost/cmd/otpost/config"
 	"otpost/cmd/otpost/daemon"
 	"otpost/cmd/otpost/journal"
@@ -17,6 +18,7 @@ import (
 
 type serveCmd struct {
 	configFile `embed:""`
+	Profile    string `hidden:"" env:"OTPOST_TEST_PROFILE"` // where to leave profiles, see bench.Profile
 }
 
 // Run runs the daemon until ctx is done.
@@ -32,9 +34,15 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	go limitMemory(ctx)
+	endProfile := func() error { return nil }
+	if c.Profile != "" {
+		if endProfile, err = bench.Profile(c.Profile); err != nil {
+			return errors.Join(err, d.Close())
+		}
+	}
 	go announce(ctx, d, log)
 	defer context.AfterFunc(ctx, func() { log.Info("stopping; what a modem is sending is waited for") })()
-	err = errors.Join(d.Run(ctx), d.Close())
+	err = errors.Join(d.Run(ctx), endProfile(), d.Close())
 	log.Info("stopped")
 	return err
 }

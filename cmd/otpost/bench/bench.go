@@ -9,28 +9,34 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
-// Options say what to measure and for how long.
+// Options say what to measure and how often.
 type Options struct {
-	Exe      string        // the otpost binary that is started as daemon and yardstick
-	Window   time.Duration // how long each rate is measured
-	Large    bool          // also with 1,000,000 messages kept
-	Only     []string      // names of Parts; empty: all
-	Progress io.Writer     // what is being done, a line each
+	Exe      string    // the otpost binary that is started as daemon and yardstick
+	Rounds   int       // how often each rate is measured
+	Kept     []int     // with how many messages kept, ascending
+	Only     []string  // names of parts; empty: all
+	Profile  string    // empty, or the folder where each daemon leaves its profiles
+	Progress io.Writer // what is being done, a line each
 }
 
 // Report is everything that was measured.
 type Report struct {
-	Machine string    `json:"machine"`
-	Rates   []Rate    `json:"rates"`
-	Line    []LineUse `json:"line_use"`
-	Idle    Spread    `json:"api_call_to_ctrl_z"`
-	Kept    []Kept    `json:"kept"`
-	Memory  Memory    `json:"memory"`
-	Binary  int64     `json:"binary_bytes"`
+	Machine string        `json:"machine"`
+	Took    time.Duration `json:"took_ns"`
+	Goals   []Goal        `json:"goals"`
+	Rates   []Rate        `json:"rates"`
+	PINs    PINs          `json:"pins"`
+	Line    []LineUse     `json:"line_use"`
+	Idle    Spread        `json:"api_call_to_ctrl_z"`
+	Kept    []Kept        `json:"kept"`
+	Memory  Memory        `json:"memory"`
+	Binary  int64         `json:"binary_bytes"`
 }
 
 // Rate is how often something was done in a second, by how many clients, and how long it took.
@@ -39,13 +45,15 @@ type Rate struct {
 	Clients   int     `json:"clients"`
 	PerSecond float64 `json:"per_second"`
 	Took      Spread  `json:"took"`
-	CPU       float64 `json:"cpu_ms,omitempty"` // of the server, each
-	Ratio     float64 `json:"ratio,omitempty"`  // to the yardstick with as many clients
-}
+	CPU       float64 `json:"cpu_ms"`            // of the server, each
+	ClientCPU float64 `json:"client_cpu_ms"`     // of this process, each
+	Ratio     float64 `json:"ratio,omitempty"`   // to the yardstick with as many clients: the median of the rounds
+	Lowest    float64 `json:"lowest,omitempty"`  // of the rounds' ratios
+	Highest   float64 `json:"highest,omitempty"` // of the rounds' ratios
 
-// cost says what all of it took of the server's processor time.
-func (r *Rate) cost(spent time.Duration) {
-	r.CPU = spent.Seconds() * 1000 / float64(max(1, r.Took.N))
+	// CPURatio is the yardstick's processor time, with its clients', to that of this rate: what Ratio comes to where
+	// processors are what is short. It stays the same on a machine that does something else besides.
+	CPURatio float64 `json:"cpu_ratio,omitempty"`
 }
 
 // Spread is a distribution of durations in milliseconds.
@@ -56,33 +64,20 @@ type Spread struct {
 	N   int     `json:"n"`
 }
 
-// LineUse is how much of the time modems were busy submitting while there was something to send.
-type LineUse struct {
-	SubmitTime time.Duration `json:"submit_time_ns"`
-	Modems     int           `json:"modems"`
-	PerSecond  float64       `json:"per_second"`
-	Use        float64       `json:"use"` // submit time / wall time, by modem; 0 where the submit time is 0
-}
-
-// Kept is what a store of so many final messages costs.
-type Kept struct {
-	Messages  int           `json:"messages"`
-	Start     time.Duration `json:"start_ns"` // from exec to ready
-	RSS       int64         `json:"rss_bytes"`
-	List      float64       `json:"list_ms"` // the newest fifty
-	SendsPerS float64       `json:"sends_per_second"`
-	CPU       float64       `json:"cpu_ms"`     // of the daemon, for a text from its acceptance to its report
-	CostRatio float64       `json:"cost_ratio"` // of that, to what it is with 1,000 messages
-}
-
-// Memory is the daemon's resident memory.
+// Memory is the daemon's.
 type Memory struct {
-	Idle int64 `json:"idle_bytes"` // with four modems and an empty store
-	Peak int64 `json:"peak_bytes"` // at full load
+	Idle Usage `json:"idle"`       // with four modems and an empty store
+	Full Usage `json:"full_load"`  // when it was largest while sends and verifies were measured
+	Peak int64 `json:"peak_bytes"` // the most under any load, as the system noted it
 }
 
-// Run measures everything; it takes some minutes, a good part of them to fill the store.
+// garbagePercent keeps this process's garbage collector, which runs on the processors that are measured, rarely at work.
+const garbagePercent = 400
+
+// Run measures everything. By default that takes a minute and a half on two processors that have
+// nothing else to do; each part says what of it is its own.
 func Run(ctx context.Context, o Options) (Report, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 	dir, err := os.MkdirTemp("", "otpost-bench-")
 	if err != nil {
 		return Report{}, fmt.Errorf("make a folder for the benchmark: %w", err)
@@ -95,56 +90,63 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	b := &run{Options: o, dir: dir}
 	b.report.Machine = fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	b.report.Binary = info.Size()
+	began := time.Now()
 	for _, p := range b.parts() {
 		if len(o.Only) > 0 && !slices.Contains(o.Only, p.name) {
 			continue
 		}
-		b.say("%s: %s …", p.name, p.about)
-		if err := p.do(ctx); err != nil {
+		if err := b.part(ctx, p); err != nil {
 			return Report{}, fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
+	b.report.Took = time.Since(began)
+	b.report.judge()
 	return b.report, nil
 }
 
-// part is one thing that is measured.
+// part is one thing that is measured, and how long that takes on two processors that have nothing else to do.
 type part struct {
 	name, about string
+	takes       time.Duration
 	do          func(context.Context) error
 }
 
 func (b *run) parts() []part {
 	return []part{
-		{"fsync", "what the disk can do", b.fsync},
-		{"yardstick", "bare synced commits over HTTP", b.yardstick},
-		{"rates", "sends and verifies", b.throughput},
-		{"latency", "API call to Ctrl-Z", b.latency},
-		{"line", "modem line use", b.lineUse},
-		{"kept", "with many messages kept", b.keeping},
+		{"rates", "sends and verifies beside bare synced commits", 25 * time.Second, b.throughput},
+		{"pins", "verifies with a PIN", 5 * time.Second, b.pins},
+		{"latency", "API call to Ctrl-Z", 5 * time.Second, b.latency},
+		{"line", "modem line use", 25 * time.Second, b.lineUse},
+		{"kept", "with many messages kept", 35 * time.Second, b.keeping},
 	}
+}
+
+func (b *run) part(ctx context.Context, p part) error {
+	b.say("%s: %s, about %.0f s …", p.name, p.about, p.takes.Seconds())
+	began := time.Now()
+	err := p.do(ctx)
+	if err == nil {
+		b.say("  %s took %.1f s", p.name, time.Since(began).Seconds())
+	}
+	return err
 }
 
 // run is one measuring.
 type run struct {
 	Options
-	dir    string
-	report Report
+	dir     string
+	daemons atomic.Int64 // that were started
+	report  Report
 }
 
 func (b *run) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(b.Progress, format+"\n", args...) // progress is a courtesy
 }
 
-// clientCounts are the numbers of clients that rates are measured with.
-var clientCounts = [...]int{1, 16, 64}
-
-// rated adds a rate to the report, beside the yardstick with as many clients.
-func (b *run) rated(r Rate) {
-	for _, y := range b.report.Rates {
-		if y.What == yardstickName && y.Clients == r.Clients && r.What != yardstickName {
-			r.Ratio = r.PerSecond / y.PerSecond
-		}
+// rated adds rates to the report.
+func (b *run) rated(rates ...Rate) {
+	b.report.Rates = append(b.report.Rates, rates...)
+	for _, r := range rates {
+		b.say("  %-28s %3d clients %8.0f/s  p50 %.2f ms  p99 %.2f ms  cpu %.3f ms", r.What, r.Clients, r.PerSecond, r.Took.P50, r.Took.P99, r.CPU)
 	}
-	b.report.Rates = append(b.report.Rates, r)
-	b.say("  %-28s %3d clients %8.0f/s  p50 %.2f ms  p99 %.2f ms  cpu %.3f ms", r.What, r.Clients, r.PerSecond, r.Took.P50, r.Took.P99, r.CPU)
 }

@@ -1,103 +1,150 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
-// measure lets clients call f again and again for about as long as window, and returns the rate.
-func measure(ctx context.Context, what string, clients int, window time.Duration, f func(ctx context.Context, client int) error) (Rate, error) {
-	took := make([][]time.Duration, clients)
-	errs := make([]error, clients)
-	began := time.Now()
-	end := began.Add(window)
-	var g sync.WaitGroup
-	for c := range clients {
-		g.Go(func() {
-			for at := time.Now(); at.Before(end) && ctx.Err() == nil && errs[c] == nil; {
-				errs[c] = f(ctx, c)
-				next := time.Now()
-				took[c] = append(took[c], next.Sub(at))
-				at = next
-			}
-		})
-	}
-	g.Wait()
-	wall := time.Since(began)
-	for _, err := range append(errs, ctx.Err()) {
-		if err != nil {
-			return Rate{}, fmt.Errorf("%s with %d clients: %w", what, clients, err)
-		}
-	}
-	all := slices.Concat(took...)
-	return Rate{What: what, Clients: clients, PerSecond: float64(len(all)) / wall.Seconds(), Took: spread(all)}, nil
-}
-
-// spread sorts took and reads its percentiles off.
-func spread(took []time.Duration) Spread {
-	if len(took) == 0 {
-		return Spread{}
-	}
-	slices.Sort(took)
-	at := func(p int) float64 {
-		return float64(took[min(len(took)-1, len(took)*p/100)].Microseconds()) / 1000
-	}
-	return Spread{P50: at(50), P95: at(95), P99: at(99), N: len(took)}
-}
-
-// caller makes requests to one server over kept connections.
+// caller makes requests to one server over kept connections. It writes and reads them itself: the load shares the
+// processors with what it measures, and net/http's client, with its two goroutines a connection, takes as much of them as
+// the yardstick's server.
 type caller struct {
-	base, token string
-	http        *http.Client
+	addr, token string
+
+	mu   sync.Mutex
+	free []*conn
 }
+
+// conn is a connection that nobody else uses at the time.
+type conn struct {
+	net.Conn
+	in   *bufio.Reader
+	used time.Time
+}
+
+const (
+	callPatience = time.Minute
+	connIdle     = 30 * time.Second // below what servers wait for the next request
+)
 
 func newCaller(base, token string) *caller {
-	return &caller{base, token, &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	return &caller{addr: strings.TrimPrefix(base, "http://"), token: token}
 }
 
 type body map[string]any
 
 // call makes a request that must be answered with a status below 300, and decodes the answer into out.
 func (c *caller) call(ctx context.Context, method, path string, in, out any) error {
-	var r io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		r = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
+	request, err := c.request(method, path, in)
 	if err != nil {
 		return err
 	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	resp, err := c.http.Do(req)
+	cn, err := c.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
+	status, answer, err := cn.exchange(request)
 	if err != nil {
-		return err
+		_ = cn.Close() // the exchange's error says it
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s %s: %s %s", method, path, resp.Status, b)
+	c.give(cn)
+	if status >= 300 {
+		return fmt.Errorf("%s %s: %d %s", method, path, status, answer)
 	}
 	if out == nil {
 		return nil
 	}
-	return json.Unmarshal(b, out)
+	return json.Unmarshal(answer, out)
+}
+
+func (c *caller) request(method, path string, in any) ([]byte, error) {
+	var content []byte
+	if in != nil {
+		var err error
+		if content, err = json.Marshal(in); err != nil {
+			return nil, err
+		}
+	}
+	b := make([]byte, 0, 256+len(content))
+	b = fmt.Appendf(b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, c.addr)
+	if c.token != "" {
+		b = fmt.Appendf(b, "Authorization: Bearer %s\r\n", c.token)
+	}
+	if in != nil {
+		b = fmt.Appendf(b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(content))
+	}
+	return append(append(b, "\r\n"...), content...), nil
+}
+
+// take returns the connection that was used last, unless the server may have closed it by now.
+func (c *caller) take(ctx context.Context) (*conn, error) {
+	c.mu.Lock()
+	var cn *conn
+	if n := len(c.free); n > 0 {
+		cn, c.free = c.free[n-1], c.free[:n-1]
+	}
+	c.mu.Unlock()
+	if cn != nil && time.Since(cn.used) < connIdle {
+		return cn, nil
+	}
+	if cn != nil {
+		_ = cn.Close() // it is not needed any more
+	}
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "tcp", c.addr)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: raw, in: bufio.NewReader(raw)}, nil
+}
+
+func (c *caller) give(cn *conn) {
+	cn.used = time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.free = append(c.free, cn)
+}
+
+// close lets go of all connections.
+func (c *caller) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cn := range c.free {
+		_ = cn.Close() // it is not needed any more
+	}
+	c.free = nil
+}
+
+// exchange writes a request and reads its answer.
+func (cn *conn) exchange(request []byte) (status int, answer []byte, err error) {
+	if err := cn.SetDeadline(time.Now().Add(callPatience)); err != nil {
+		return 0, nil, err
+	}
+	if _, err := cn.Write(request); err != nil {
+		return 0, nil, err
+	}
+	resp, err := http.ReadResponse(cn.in, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	b.Grow(int(max(0, resp.ContentLength)) + bytes.MinRead)
+	if _, err := io.Copy(&b, resp.Body); err != nil {
+		return 0, nil, err
+	}
+	if resp.Close {
+		return 0, nil, fmt.Errorf("the server closes the connection after %s %s", resp.Status, b.Bytes())
+	}
+	return resp.StatusCode, b.Bytes(), nil
 }

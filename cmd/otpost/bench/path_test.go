@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"otpost/gateway"
 	"otpost/otp"
 )
 
@@ -23,7 +21,7 @@ func at(b *testing.B, goroutines int, f func(i int) error) {
 	var next atomic.Int64
 	var g sync.WaitGroup
 	b.ResetTimer()
-	before := cpu(b)
+	before := ownCPU()
 	for range goroutines {
 		g.Go(func() {
 			for i := int(next.Add(1)) - 1; i < b.N; i = int(next.Add(1)) - 1 {
@@ -35,22 +33,14 @@ func at(b *testing.B, goroutines int, f func(i int) error) {
 		})
 	}
 	g.Wait()
-	b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
+	b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N), "cpu-us/op")
 	b.StopTimer()
-}
-
-func cpu(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 const pathAccounts = 4096
 
 func pathHouse(b *testing.B) *house {
-	modems := make([]gateway.Modem, 16)
+	modems := make([]*instantModem, 16)
 	for i := range modems {
 		modems[i] = newInstantModem(i)
 	}
@@ -63,14 +53,10 @@ func pathHouse(b *testing.B) *house {
 			b.Error(err)
 		}
 	})
-	if err := h.enrol(b.Context(), pathAccounts); err != nil {
+	if err := each(b.Context(), enrolAtOnce, pathAccounts, h.enrol); err != nil {
 		b.Fatal(err)
 	}
 	return h
-}
-
-func (h *house) login(i int) (otp.ChallengeView, error) {
-	return h.rules.Create(context.Background(), time.Now(), otp.Caller{Key: "key_bench"}, otp.CreateRequest{Account: accountName(i % pathAccounts), Purpose: otp.Login})
 }
 
 // BenchmarkAccept is a send up to its acknowledgement.
@@ -79,7 +65,7 @@ func BenchmarkAccept(b *testing.B) {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			h := pathHouse(b)
 			at(b, n, func(i int) error {
-				_, err := h.login(i)
+				_, err := h.rules.Create(context.Background(), time.Now(), by, otp.CreateRequest{Account: accountName(i % pathAccounts), Purpose: otp.Login})
 				return err
 			})
 		})
@@ -92,26 +78,31 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			h := pathHouse(b)
 			turns := min(b.N, pathAccounts)
-			ids, codes := make([]string, turns), make([]string, turns)
-			at(b, 64, func(i int) error {
-				if i >= turns {
-					return nil
+			codes := make([]pending, turns)
+			at(b, 64, func(i int) (err error) {
+				if i < turns {
+					codes[i], err = h.login(context.Background(), i)
 				}
-				c, err := h.login(i)
-				if err != nil {
-					return err
-				}
-				ids[i] = c.ID
-				codes[i], err = h.code(context.Background(), c)
 				return err
 			})
 			at(b, n, func(i int) error {
 				if i >= turns {
 					return nil
 				}
-				_, err := h.rules.Verify(context.Background(), time.Now(), otp.Caller{Key: "key_bench"}, ids[i], otp.VerifyRequest{Code: codes[i]})
+				_, err := h.rules.Verify(context.Background(), time.Now(), by, codes[i].id, otp.VerifyRequest{Code: codes[i].code})
 				return err
 			})
 		})
 	}
+}
+
+// BenchmarkFill is a store filled with 200,000 messages.
+func BenchmarkFill(b *testing.B) {
+	before := ownCPU()
+	for b.Loop() {
+		if err := fill(b.Context(), b.TempDir(), 200_000); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N)/200_000, "cpu-us/message")
 }

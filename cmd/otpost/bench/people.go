@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,29 +28,35 @@ type house struct {
 
 // openHouse opens or makes the data folder of a daemon. Nothing is limited; PINs are asked of somebody who always says
 // yes, so that filling does not take an argon2id each.
-func openHouse(ctx context.Context, dir string, modems ...gateway.Modem) (*house, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func openHouse(ctx context.Context, dir string, modems ...*instantModem) (*house, error) {
+	cfg, err := storeIn(dir)
+	if err != nil {
 		return nil, err
+	}
+	h := &house{}
+	if h.kv, err = store.OpenBadger(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err := h.build(cfg.Keys, modems); err != nil {
+		return nil, errors.Join(err, h.kv.Close())
+	}
+	return h, nil
+}
+
+// storeIn is the store of the data folder, which is made, with its key, if it is not there.
+func storeIn(dir string) (store.BadgerConfig, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return store.BadgerConfig{}, err
 	}
 	keyFile := filepath.Join(dir, "otpost.key")
 	ring, err := keys.Load(keyFile)
 	if errors.Is(err, os.ErrNotExist) {
 		ring, err = keys.Create(keyFile, rand.Reader)
 	}
-	if err != nil {
-		return nil, err
-	}
-	h := &house{}
-	if h.kv, err = store.OpenBadger(ctx, store.BadgerConfig{Dir: filepath.Join(dir, "store"), Keys: ring, Reserve: 64 << 20}); err != nil {
-		return nil, err
-	}
-	if err := h.build(ring, modems); err != nil {
-		return nil, errors.Join(err, h.kv.Close())
-	}
-	return h, nil
+	return store.BadgerConfig{Dir: filepath.Join(dir, "store"), Keys: ring, Reserve: 64 << 20}, err
 }
 
-func (h *house) build(ring *keys.Ring, modems []gateway.Modem) (err error) {
+func (h *house) build(ring *keys.Ring, modems []*instantModem) (err error) {
 	h.queue, err = gateway.New(gateway.Config{
 		KV: h.kv, Secrets: h.kv.Secrets(),
 		Render: func(tx store.Txn, now time.Time, m gateway.Message) (string, error) {
@@ -68,6 +73,9 @@ func (h *house) build(ring *keys.Ring, modems []gateway.Modem) (err error) {
 		h.queue.Changed(m.Status())
 	}
 	policy := otp.DefaultPolicy()
+	login := policy.Purposes[otp.Login]
+	login.TTL = rigLoginTTL
+	policy.Purposes[otp.Login] = login
 	policy.Countries, policy.Limits, policy.Pumping.Mode, policy.PIN.Mode = []string{"GB"}, otp.LimitPolicy{}, otp.PumpingOff, otp.PINPortal
 	h.rules, err = otp.New(otp.Config{
 		KV: h.kv, Secrets: h.kv.Secrets(), Keys: ring, Outbox: h.queue, Policy: policy, PIN: yes{}, Random: rand.Reader,
@@ -87,35 +95,68 @@ func (yes) CheckPIN(context.Context, string, string) (bool, error) { return true
 // enrolAtOnce is how many accounts are enrolled side by side, so that their commits are shared.
 const enrolAtOnce = 128
 
-// enrol turns SMS codes on for n accounts. Their messages stay unsent: each ends as canceled.
-func (h *house) enrol(ctx context.Context, n int) error {
-	g, ctx := errgroup.WithContext(ctx)
-	var next atomic.Int64
-	for range enrolAtOnce {
-		g.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if err := h.enrolOne(ctx, i); err != nil {
-					return fmt.Errorf("enrol %s: %w", accountName(i), err)
-				}
-			}
-			return nil
-		})
+// people enrols n accounts and has a code to log in with delivered to each.
+func (h *house) people(ctx context.Context, n int) ([]pending, error) {
+	if err := each(ctx, enrolAtOnce, n, h.enrol); err != nil {
+		return nil, err
 	}
-	return g.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sending, gctx := errgroup.WithContext(ctx)
+	sending.Go(func() error { return h.queue.Run(gctx) })
+	codes := make([]pending, n)
+	err := each(gctx, enrolAtOnce, n, func(ctx context.Context, i int) (err error) {
+		codes[i], err = h.login(ctx, i)
+		return err
+	})
+	if err == nil {
+		err = h.emptied(gctx)
+	}
+	cancel()
+	return codes, errors.Join(err, sending.Wait())
 }
 
-func (h *house) enrolOne(ctx context.Context, i int) error {
-	by := otp.Caller{Key: "bench"}
+// emptied waits until nothing is queued or with a modem.
+func (h *house) emptied(ctx context.Context) error {
+	for _, status := range []gateway.Status{gateway.Queued, gateway.Sending} {
+		var ferr error
+		err := until(ctx, startPatience, func() bool {
+			var page []gateway.Message
+			page, _, ferr = h.queue.Messages(ctx, gateway.Filter{Status: status, Limit: 1})
+			return ferr != nil || len(page) == 0
+		})
+		if err := errors.Join(err, ferr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enrol turns SMS codes on for an account. The message stays unsent: it ends as canceled.
+func (h *house) enrol(ctx context.Context, i int) error {
 	c, err := h.rules.Enable(ctx, time.Now(), by, accountName(i), otp.EnableRequest{Phone: accountPhone(i)})
 	if err != nil {
-		return err
+		return fmt.Errorf("enrol %s: %w", accountName(i), err)
 	}
 	code, err := h.code(ctx, c)
 	if err != nil {
 		return err
 	}
-	_, err = h.rules.EnableVerify(ctx, time.Now(), by, accountName(i), otp.VerifyRequest{Code: code, PIN: "739154"})
+	_, err = h.rules.EnableVerify(ctx, time.Now(), by, accountName(i), otp.VerifyRequest{Code: code, PIN: benchPIN})
 	return err
+}
+
+// by is who asks for all that.
+var by = otp.Caller{Key: "bench"}
+
+// login asks for a code.
+func (h *house) login(ctx context.Context, i int) (pending, error) {
+	c, err := h.rules.Create(ctx, time.Now(), by, otp.CreateRequest{Account: accountName(i), Purpose: otp.Login})
+	if err != nil {
+		return pending{}, fmt.Errorf("log %s in: %w", accountName(i), err)
+	}
+	code, err := h.code(ctx, c)
+	return pending{c.ID, code}, err
 }
 
 // code reads the code that a challenge's message would carry.

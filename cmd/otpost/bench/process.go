@@ -35,7 +35,8 @@ const startPatience = 60 * time.Second
 // submit time that line use is counted by.
 const measured = "sierra-mc7455"
 
-// start runs the binary with args and --listen of a free port, and waits until it is ready.
+// start runs the binary with args, listening on a free port, and waits until it is ready. What names it in errors and
+// among profiles.
 func (b *run) start(ctx context.Context, what string, args ...string) (*process, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,6 +48,9 @@ func (b *run) start(ctx context.Context, what string, args ...string) (*process,
 	}
 	p := &process{base: "http://" + addr, cmd: exec.CommandContext(ctx, b.Exe, args...)}
 	p.cmd.Env = append(os.Environ(), "OTPOST_LISTEN="+addr, "OTPOST_TEST_LISTEN="+addr)
+	if b.Profile != "" {
+		p.cmd.Env = append(p.cmd.Env, "OTPOST_TEST_PROFILE="+filepath.Join(b.Profile, fmt.Sprintf("%02d-%s", b.daemons.Add(1), what)))
+	}
 	p.cmd.Stderr = &p.said
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	began := time.Now()
@@ -54,6 +58,7 @@ func (b *run) start(ctx context.Context, what string, args ...string) (*process,
 		return nil, fmt.Errorf("start %s: %w", what, err)
 	}
 	c := newCaller(p.base, "")
+	defer c.close()
 	for c.call(ctx, "GET", "/readyz", nil, nil) != nil {
 		if time.Since(began) > startPatience || ctx.Err() != nil {
 			p.stop()
@@ -65,32 +70,37 @@ func (b *run) start(ctx context.Context, what string, args ...string) (*process,
 	return p, nil
 }
 
-// stop ends the process and waits for it.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
-	_ = p.cmd.Wait()                          // how it ended is of no interest any more
+// stop lets the process end, and waits for it.
+func (p *process) stop() { p.end(syscall.SIGTERM) }
+
+// kill ends the process at once.
+func (p *process) kill() { p.end(syscall.SIGKILL) }
+
+func (p *process) end(how syscall.Signal) {
+	_ = p.cmd.Process.Signal(how) // it may have ended already
+	_ = p.cmd.Wait()              // how it ended is of no interest any more
 	if p.extra != nil {
 		p.extra()
 	}
 }
 
-// memory reads a line of /proc/<pid>/status, in bytes: VmRSS or its peak, VmHWM.
-func (p *process) memory(line string) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for l := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(l, line+":"); ok {
-			kB, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kB << 10, err
+// rest waits until the process has had next to nothing to do for a moment, or a second has passed.
+func (p *process) rest(ctx context.Context) error {
+	const moment = 50 * time.Millisecond
+	for range time.Second / moment {
+		before := p.cpu()
+		if err := wait(ctx, moment); err != nil || p.cpu()-before <= moment/5 {
+			return err
 		}
 	}
-	return 0, fmt.Errorf("no %s in the process's status", line)
+	return nil
 }
 
-// cpu returns the processor time that the process has had, or 0 when the system does not tell.
+// cpu returns the processor time that the process has had, or 0 when there is no process or the system does not tell.
 func (p *process) cpu() time.Duration {
+	if p == nil {
+		return 0
+	}
 	const tick = 10 * time.Millisecond // USER_HZ, see proc(5)
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -115,15 +125,24 @@ type rig struct {
 	network *sim.Network
 }
 
+// rigLoginTTL is the longest life that a code may have, so that many can wait.
+const rigLoginTTL = 10 * time.Minute
+
 // rigOptions are a rig's modems.
 type rigOptions struct {
 	modems int
-	submit time.Duration // that a message takes
-	tap    sim.Tap
+	submit time.Duration                     // that a message takes
+	tap    func(modem int, dir, text string) // nil, or sees the lines of each; see sim.Tap
 }
 
-// rig starts modems, and a daemon on the data folder named; everything without limits, and codes live for ten minutes, so
-// that many can wait.
+func (o rigOptions) tapOf(modem int) sim.Tap {
+	if o.tap == nil {
+		return nil
+	}
+	return func(dir, text string) { o.tap(modem, dir, text) }
+}
+
+// rig starts modems, and a daemon on the data folder named; everything without limits.
 func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) {
 	dir := filepath.Join(b.dir, data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -140,7 +159,7 @@ func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) 
 	for i := range o.modems {
 		name := fmt.Sprintf("m%d", i)
 		link := filepath.Join(dir, name+".tty")
-		m, err := sim.New(sim.Config{Name: name, Personality: measured, Network: r.network, SubmitTime: o.submit, Link: link, Tap: o.tap})
+		m, err := sim.New(sim.Config{Name: name, Personality: measured, Network: r.network, SubmitTime: o.submit, Link: link, Tap: o.tapOf(i)})
 		if err != nil {
 			stop()
 			return nil, err
@@ -152,12 +171,12 @@ func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) 
 		modems = append(modems, fmt.Sprintf("{name: %s, device: %s}", name, link))
 	}
 	file := filepath.Join(dir, "otpost.yaml")
-	yaml := fmt.Sprintf("socket: %s/s\ndata_dir: %s\ncountries: [GB]\nlog: {level: error}\nmodems: [%s]\npurposes: {login: {ttl: 10m}}\n"+
+	yaml := fmt.Sprintf("socket: %s/s\ndata_dir: %s\ncountries: [GB]\nlog: {level: error}\nmodems: [%s]\npurposes: {login: {ttl: %v}}\n"+
 		"limits: {phone_hour: 0, phone_day: 0, account_day: 0, account_phones_day: 0, client_hour: 0, prefix_day: 0, key_hour: 0}\n",
-		dir, dir, strings.Join(modems, ", "))
+		dir, dir, strings.Join(modems, ", "), rigLoginTTL)
 	err := os.WriteFile(file, []byte(yaml), 0o600)
 	if err == nil {
-		r.process, err = b.start(ctx, "the daemon", "serve", "--config", file)
+		r.process, err = b.start(ctx, data, "serve", "--config", file)
 	}
 	if err != nil {
 		stop()
@@ -182,7 +201,7 @@ func (r *rig) signIn(ctx context.Context, exe, file string, n int) error {
 		return err
 	}
 	r.caller = newCaller(r.process.base, made.Token)
-	for began := time.Now(); ; <-time.After(5 * time.Millisecond) {
+	for began := time.Now(); ; <-time.After(2 * time.Millisecond) {
 		var all struct{ Modems []struct{ State string } }
 		if err := r.call(ctx, "GET", "/v1/modems", nil, &all); err != nil {
 			return err
