@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	memoryBudget = 48 << 20    // what Go's memory stays within as long as there is room in it
-	memoryRoom   = 24 << 20    // between what is live and the limit, or a third of that if it is more
+	memoryBudget = 56 << 20    // what Go's memory stays within as long as there is room in it
+	memoryRoom   = 32 << 20    // between what is live and the limit, or a third of that if it is more
 	memoryEvery  = time.Second // how often the limit follows what is live
 )
 

@@ -42,7 +42,7 @@ func TestTablesAreForgottenWhileWriting(t *testing.T) {
 	if n := countAll(t, b, "t/"); n != records {
 		t.Errorf("%d records, want %d", n, records)
 	}
-	if tables, err := filepath.Glob(filepath.Join(b.files.db, "*.sst")); err != nil || len(tables) < 20 {
+	if tables, err := filepath.Glob(filepath.Join(b.files.db, "*.sst")); err != nil || len(tables) < 10 {
 		t.Errorf("%d tables, %v: the test is too small", len(tables), err)
 	}
 }

@@ -54,8 +54,12 @@ func (c *recent) put(key string, rec record) {
 
 func (c *recent) add(key string, r remembered) {
 	c.size += r.size - c.young[key].size
-	if c.size > recentSize || c.young == nil {
-		c.old, c.young = c.young, make(map[string]remembered, recentFirst)
+	if c.young == nil {
+		c.young, c.old = make(map[string]remembered, recentFirst), make(map[string]remembered, recentFirst)
+	}
+	if c.size > recentSize {
+		c.old, c.young = c.young, c.old
+		clear(c.young) // it keeps the room that it has
 		c.size = r.size
 	}
 	c.young[key] = r
