@@ -157,6 +157,11 @@ func (m *modemState) atMost(pace time.Duration) time.Duration {
 	return 3 * pace * time.Duration(max(1, m.parts))
 }
 
+// busy lets the modem have an entry.
+func (m *modemState) busy(e *entry, now time.Time) {
+	m.current, m.began, m.parts, m.lastUsed = e, now, int(e.parts), now
+}
+
 // free lets the modem be given the next message.
 func (m *modemState) free() { m.current, m.doubtAt, m.overdue = nil, time.Time{}, false }
 
