@@ -35,6 +35,7 @@ type Gateway struct {
 	modems   []*modemState
 	byName   map[string]*modemState
 	sims     map[string]*simRecord
+	shelves  map[string]*shelf
 	keys     map[groupKey]groupKeyRef
 	reserved [Lanes]int // parts of messages whose transaction is under way
 	began    time.Time
@@ -54,7 +55,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, seed: maphash.MakeSeed(), ids: newIDs(cfg.Random), ready: make(chan struct{}),
 		work: make(chan struct{}, 1), time: make(chan struct{}, 1), events: newSignal(),
 		queue: newQueue(), byName: map[string]*modemState{}, sims: map[string]*simRecord{},
-		keys: map[groupKey]groupKeyRef{}, began: time.Now(),
+		shelves: map[string]*shelf{}, keys: map[groupKey]groupKeyRef{}, began: time.Now(),
 	}
 	g.metrics = newMetrics(cfg.Registry, g)
 	return g, nil

@@ -37,6 +37,7 @@ type modemState struct {
 	paused  bool
 
 	current *entry // with the worker; nil: idle
+	flight  flight // what is handed over, and settled in the end; zero: nothing
 	began   time.Time
 	parts   int       // of current
 	doubtAt time.Time // when the keeper doubts current; zero: it is not with the modem yet, or has been doubted

@@ -112,14 +112,17 @@ func (g *Gateway) inFlight(tx store.Txn, sim string, r driver.Report) (time.Time
 	return nearest, err
 }
 
-// flights returns the messages that modems are handing over.
-func (g *Gateway) flights() []string {
+// A flight is a message that a modem is handing over.
+type flight struct{ id, sim, to string } // to is the number's end
+
+// flights returns the messages to a phone that modems are handing over by a SIM.
+func (g *Gateway) flights(sim, to string) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var ids []string
 	for _, m := range g.modems {
-		if m.current != nil {
-			ids = append(ids, formatID(messagePrefix, m.current.id))
+		if f := m.flight; f.sim == sim && samePhone(f.to, to) {
+			ids = append(ids, f.id)
 		}
 	}
 	return ids
@@ -250,7 +253,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 	}
 	a := m.Attempts[ref.Attempt]
 	if !m.nameless(a) {
-		return "", tx.Delete(prefix + id)
+		return "", g.unshelve(tx, prefix+id)
 	}
 	outcome, err := g.record(tx, now, sim, &m, func() { m.settleByReport(now, ref.Attempt, r) }, r)
 	if err != nil {
@@ -263,7 +266,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 	if m.doubtful() || m.nameless(m.Attempts[ref.Attempt]) {
 		return outcome, nil
 	}
-	return outcome, tx.Delete(prefix + id)
+	return outcome, g.unshelve(tx, prefix+id)
 }
 
 // unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing.
@@ -282,7 +285,7 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	sim := simOr(a.ICCID, a.Modem)
 	if m.nameless(*a) {
 		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt}
-		if err := store.Save(tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
+		if err := shelve(g, tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err
 		}
 	}
