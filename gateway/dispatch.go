@@ -75,7 +75,7 @@ func (g *Gateway) idle(m *modemState, e *entry) {
 	defer g.mu.Unlock()
 	m.free()
 	g.queue.back(e)
-	g.wakeAll()
+	nudge(g.work)
 }
 
 // watch lets the keeper doubt a hand-over that takes too long. It takes its time from the claim's commit: until that is
@@ -85,7 +85,7 @@ func (g *Gateway) watch(m *modemState, j *job, now time.Time) {
 	defer g.mu.Unlock()
 	m.began, m.parts = now, j.parts
 	m.doubtAt = now.Add(max(g.cfg.UnsureAfter, m.atMost(max(m.pace, defaultSubmitTime))))
-	nudge(g.time)
+	g.dueAt(m.doubtAt)
 }
 
 // done learns from a hand-over, and frees its modem unless that has its next message already.
@@ -100,10 +100,10 @@ func (g *Gateway) done(m *modemState, r driver.Result, j *job, took time.Duratio
 	m.fault(now, r)
 	if next != nil {
 		m.busy(next.entry, now)
-	} else {
-		m.flight = flight{}
+		return
 	}
-	g.wakeAll()
+	m.flight = flight{}
+	nudge(g.work)
 }
 
 // hand gives the message to the modem and waits for its verdict, however long that takes. Nothing is handed over after
@@ -155,6 +155,9 @@ func (g *Gateway) wanted(m *modemState) bool {
 	}
 	return false
 }
+
+// inTurn says whether anything waits for a modem now.
+func (q *queue) inTurn() bool { return q.waiting(^uint64(0)) }
 
 // waiting says whether anything waits that the modem may carry.
 func (q *queue) waiting(bit uint64) bool {

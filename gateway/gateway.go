@@ -41,6 +41,7 @@ type Gateway struct {
 	began    time.Time
 	clock    clockGuard
 	sweepAt  time.Time // when the first message's time for a report is over; zero: none waits
+	keepAt   time.Time // until then the keeper sleeps if nobody wakes it; zero: it waits for nothing
 	running  bool
 }
 

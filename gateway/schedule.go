@@ -44,14 +44,22 @@ func (g *Gateway) assign(now time.Time) time.Time {
 		return now.Add(clockLook)
 	}
 	next := g.queue.wake(now)
+	if !g.queue.inTurn() {
+		return next // what comes wakes
+	}
 	idle := make([]*modemState, 0, len(g.modems))
 	for _, m := range g.modems {
-		switch next = sooner(next, m.turns(now)); {
-		case !g.up(m, now):
-			next = sooner(next, g.backAt(m, now))
-		case m.current == nil:
+		switch {
+		case m.current != nil:
+			next = sooner(next, m.turns(now))
+		case g.up(m, now):
 			idle = append(idle, m)
+		default:
+			next = sooner(next, g.backAt(m, now))
 		}
+	}
+	if len(idle) == 0 {
+		return next
 	}
 	f := g.field(now)
 	slices.SortStableFunc(idle, func(a, b *modemState) int {
