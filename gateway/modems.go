@@ -251,6 +251,7 @@ func (g *Gateway) Changed(s driver.Status) {
 
 // observe takes a modem's new status. The caller holds mu.
 func (g *Gateway) observe(m *modemState, s driver.Status, now time.Time) {
+	news := s.State != m.status.State || s.ICCID != m.status.ICCID
 	m.status = s
 	up := s.State == driver.StateReady
 	if up || m.wasUp {
@@ -259,7 +260,9 @@ func (g *Gateway) observe(m *modemState, s driver.Status, now time.Time) {
 	if up != m.wasUp {
 		m.changed, m.wasUp = true, up
 	}
-	g.wakeAll()
+	if news { // else nothing that routing looks at
+		g.wakeAll()
+	}
 }
 
 // ModemView is a modem as the gateway sees it.
