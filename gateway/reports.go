@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -132,24 +130,11 @@ func (g *Gateway) flights(sim, to string) []string {
 // means that there is none, or that a hand-over whose reference is not known yet is nearer in time: if it is in flight,
 // its verdict will tell, and if it is in doubt, the report goes to it unless the part that is known fits as well.
 func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
-	type candidate struct {
-		id  string
-		ref refRecord
-	}
 	prefix := g.refPrefix("ref", sim) + refPart(r.Reference)
-	var found []candidate
-	err := scan(g, tx, store.Range{Prefix: prefix, Reverse: true}, func(key string, ref refRecord) bool {
-		if now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) && plausible(ref.At, r, clockLoose) {
-			found = append(found, candidate{key[len(prefix):], ref})
-		}
-		return true
-	})
+	found, err := g.candidates(tx, now, prefix, r)
 	if err != nil {
 		return "", err
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int {
-		return cmp.Compare(distance(a.ref.At, r), distance(b.ref.At, r))
-	})
 	outcome := ""
 	for i, c := range found {
 		if outcome != "" && distance(c.ref.At, r) > distance(found[i-1].ref.At, r) {
@@ -303,8 +288,9 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 func (g *Gateway) saveRef(tx store.Txn, sim string, m *Message, i, part int) error {
 	a := m.Attempts[i]
 	ref := refRecord{Attempt: i, Part: part, To: ending(m.To), At: a.ClaimedAt}
-	key := g.refPrefix("ref", sim) + refPart(a.References[part]) + m.ID
-	return store.Save(tx, key, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
+	prefix := g.refPrefix("ref", sim) + refPart(a.References[part])
+	g.remember(prefix, m.ID, ref.At)
+	return store.Save(tx, prefix+m.ID, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
 }
 
 func deleteAll(tx store.Txn, keys []string) error {

@@ -19,7 +19,7 @@ import (
 // scanKV counts the scans of updates, by the kind of record that they look for.
 type scanKV struct {
 	store.KV
-	early, unsure atomic.Int64
+	early, unsure, ref atomic.Int64
 }
 
 func (k *scanKV) Update(ctx context.Context, f func(store.Txn) error) error {
@@ -37,6 +37,9 @@ func (t scanTxn) Scan(r store.Range, f func(string, []byte) bool) error {
 	}
 	if strings.HasPrefix(r.Prefix, "gw/unsure/") {
 		t.k.unsure.Add(1)
+	}
+	if strings.HasPrefix(r.Prefix, "gw/ref/") {
+		t.k.ref.Add(1)
 	}
 	return t.Txn.Scan(r, f)
 }
