@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -108,15 +109,19 @@ func (c Config) tap() func(Direction, string) {
 	return func(d Direction, s string) { c.Trace(d, redact(s)) }
 }
 
-// redact takes what is secret out of a line: PDUs, PINs, USSD, and all but the ends of long numbers.
+// redact takes what is secret out of a line: PDUs, PINs, USSD, and all but the ends of long numbers. Every line of the exchange
+// goes through it, and few have any of that, so each expression is only asked where it can match.
 func redact(s string) string {
 	switch {
 	case isHexPDU(s):
-		return fmt.Sprintf("<PDU, %d octets>", len(s)/2)
-	case pinCommand.MatchString(s):
+		return "<PDU, " + strconv.Itoa(len(s)/2) + " octets>"
+	case strings.Contains(s, "=") && strings.ContainsAny(s, "pPlL") && pinCommand.MatchString(s):
 		s = pinCommand.ReplaceAllString(s, "${1}…")
-	case cusdLine.MatchString(s):
+	case strings.ContainsAny(s, "uU") && cusdLine.MatchString(s):
 		s = cusdLine.ReplaceAllString(s, "${1}…")
+	}
+	if !longRun(s) {
+		return s
 	}
 	s = longHex.ReplaceAllStringFunc(s, func(h string) string { // a PDU in a line, or a text or number in UCS-2
 		if strings.ContainsAny(h, "abcdefABCDEF") {
@@ -125,4 +130,22 @@ func redact(s string) string {
 		return h
 	})
 	return longDigits.ReplaceAllStringFunc(s, func(d string) string { return "…" + d[len(d)-2:] })
+}
+
+// longRun says whether there are as many hexadecimal digits in a row as longDigits asks for.
+func longRun(s string) bool {
+	n := 0
+	for i := range len(s) {
+		if n++; !isHex(s[i]) {
+			n = 0
+		}
+		if n == 7 {
+			return true
+		}
+	}
+	return false
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' || c >= 'a' && c <= 'f'
 }

@@ -179,7 +179,7 @@ func (f *filter) echo(l *string) bool {
 			return true
 		}
 	}
-	return echoLine.MatchString(*l)
+	return strings.HasPrefix(*l, "AT") && echoLine.MatchString(*l)
 }
 
 // final files a final result. It is late when nothing is in flight, or when older ones are owed and our own answer has

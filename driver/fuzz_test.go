@@ -3,7 +3,9 @@ package driver
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -212,4 +214,47 @@ func FuzzEncode(f *testing.F) {
 			t.Errorf("%q came back as %q, %v", text, got, err)
 		}
 	})
+}
+
+var hexPDU = regexp.MustCompile(`^[0-9A-Fa-f]{2,}$`)
+
+// FuzzRedact: a line is redacted as if every expression had been asked, and what passes as plain is traceable.
+func FuzzRedact(f *testing.F) {
+	for _, s := range []string{
+		"", "OK", ">", "AT+CMGS=27", "+CMGS: 211", "07914477581006500011000B914477009010320000A7", "0791447758100650001",
+		`AT+CPIN="83746"`, `at+cpin ="1234567"`, `+CUSD: 0,"call 0123456"`, "+CU\u017fD: 0,secret", `+CSCA: "+447785016005",145`,
+		"+CMT: 07914477581006", "AT+CLC\u212a=SC,1,1234567", "+C_1:", "+CA\n:1234567", "123456", "abcdef0", "ERROR: 12345678",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, want := isHexPDU(s), len(s) >= 16 && len(s)%2 == 0 && hexPDU.MatchString(s); got != want {
+			t.Errorf("isHexPDU(%q) = %v", s, got)
+		}
+		if got, want := redact(s), redactSlowly(s); got != want {
+			t.Errorf("redact(%q) = %q, want %q", s, got, want)
+		}
+		if plain(s) && !traceable.MatchString(s) {
+			t.Errorf("%q is no traceable line", s)
+		}
+	})
+}
+
+// redactSlowly is redact by its expressions alone.
+func redactSlowly(s string) string {
+	switch {
+	case isHexPDU(s):
+		return fmt.Sprintf("<PDU, %d octets>", len(s)/2)
+	case pinCommand.MatchString(s):
+		s = pinCommand.ReplaceAllString(s, "${1}…")
+	case cusdLine.MatchString(s):
+		s = cusdLine.ReplaceAllString(s, "${1}…")
+	}
+	s = longHex.ReplaceAllStringFunc(s, func(h string) string {
+		if strings.ContainsAny(h, "abcdefABCDEF") {
+			return fmt.Sprintf("<%d octets>", len(h)/2)
+		}
+		return h
+	})
+	return longDigits.ReplaceAllStringFunc(s, func(d string) string { return "…" + d[len(d)-2:] })
 }

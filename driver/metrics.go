@@ -73,6 +73,10 @@ func (m *metrics) snapshot(s Status) {
 	m.storageUsed.WithLabelValues(s.Name).Set(float64(s.StorageUsed))
 	m.storageTotal.WithLabelValues(s.Name).Set(float64(s.StorageTotal))
 	if !s.LastGood.IsZero() {
-		m.lastGood.WithLabelValues(s.Name).Set(float64(s.LastGood.UnixNano()) / float64(time.Second))
+		m.answered(s.Name, s.LastGood)
 	}
+}
+
+func (m *metrics) answered(modem string, at time.Time) {
+	m.lastGood.WithLabelValues(modem).Set(float64(at.UnixNano()) / float64(time.Second))
 }

@@ -121,6 +121,29 @@ func (m *Modem) change(f func(*Status)) {
 	}
 }
 
+// sending tells whether a message is being handed over, of which nothing but the status depends.
+func (m *Modem) sending(on bool) {
+	m.mu.Lock()
+	if m.status.Sending == on {
+		m.mu.Unlock()
+		return
+	}
+	m.status.Sending = on
+	now := m.copyStatus()
+	m.mu.Unlock()
+	m.cfg.Handler.Changed(now)
+}
+
+// answered notes when the modem gave its last sensible answer.
+func (m *Modem) answered(at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.status.LastGood.Equal(at) {
+		m.status.LastGood = at
+		m.metrics.answered(m.status.Name, at)
+	}
+}
+
 // wantsHands says whether somebody has to do something about a modem in that state.
 func wantsHands(s State) bool { return s == StateDown || s == StateSIMLocked || s == StateSIMMissing }
 

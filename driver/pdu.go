@@ -26,10 +26,7 @@ var (
 	errPDU       = errors.New("not a PDU that can be read")
 )
 
-var (
-	phone  = regexp.MustCompile(`^\+?[0-9]{3,20}$`) // TP-DA holds 20 digits at most (23.040 9.1.2.5)
-	hexPDU = regexp.MustCompile(`^[0-9A-Fa-f]{2,}$`)
-)
+var phone = regexp.MustCompile(`^\+?[0-9]{3,20}$`) // TP-DA holds 20 digits at most (23.040 9.1.2.5)
 
 // String, GoString and LogValue keep the recipient and the text out of logs and errors.
 func (s Submit) String() string { return "submit to " + shorten(s.To) }
@@ -152,7 +149,15 @@ func pduHex(t []byte) string { return "00" + strings.ToUpper(hex.EncodeToString(
 
 // isHexPDU says whether a line can be a PDU: hexadecimal octets, at least as long as the shortest status report.
 func isHexPDU(line string) bool {
-	return len(line) >= 16 && len(line)%2 == 0 && hexPDU.MatchString(line)
+	if len(line) < 16 || len(line)%2 != 0 {
+		return false
+	}
+	for i := range len(line) {
+		if !isHex(line[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // incoming is a PDU from the network: exactly one of its fields is set.

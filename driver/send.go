@@ -39,7 +39,7 @@ func (s *session) send(r sendRequest) error {
 		}
 		return nil
 	}
-	s.m.change(func(st *Status) { st.Sending = true })
+	s.m.sending(true)
 	res, err = s.hand(r.ctx, parts, r.submit)
 	if err != nil { // known before the verdict is, so that nobody sends into a session that is over
 		s.m.serve(nil)
@@ -92,16 +92,19 @@ func (s *session) hand(life context.Context, parts [][]byte, sub Submit) (Result
 func (s *session) part(life context.Context, tpdu []byte, sub Submit) submission {
 	start := time.Now()
 	one := s.l.submit(s.ctx, life, tpdu)
+	took := time.Since(start)
 	s.m.barring.judge(&one, s.caps.iccid, sub.To, s.m.cfg.Classes)
 	m := s.m.metrics
-	m.submitSeconds.WithLabelValues(s.m.cfg.Name).Observe(time.Since(start).Seconds())
+	m.submitSeconds.WithLabelValues(s.m.cfg.Name).Observe(took.Seconds())
 	m.submits.WithLabelValues(s.m.cfg.Name, string(one.outcome), string(one.class)).Inc()
 	level := slog.LevelDebug
 	if one.outcome != Accepted {
 		level = slog.LevelInfo
 	}
-	s.m.log.Log(context.Background(), level, "part", "message_id", sub.Message, "request_id", sub.Request,
-		"outcome", one.outcome, "class", one.class, "code", one.code, "took", time.Since(start))
+	if s.m.log.Enabled(context.Background(), level) {
+		s.m.log.Log(context.Background(), level, "part", "message_id", sub.Message, "request_id", sub.Request,
+			"outcome", one.outcome, "class", one.class, "code", one.code, "took", took)
+	}
 	if one.class == ClassStorage {
 		s.soon(task{"sweep", s.sweep})
 	}

@@ -55,6 +55,8 @@ type session struct {
 	ready  bool
 	began  time.Time
 
+	counted bool // the counters of what is lost are there, if only at zero
+
 	// stop guards what follows: whether the daemon is stopping, and whether a message is being handed over.
 	stop     sync.Mutex
 	stopping bool
@@ -216,13 +218,13 @@ func (s *session) fatal(err error) error {
 
 // note brings the status and what is counted up to date with the loop.
 func (s *session) note() {
-	noise, dropped := s.l.f.losses()
-	s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "noise").Add(float64(noise))
-	s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "news-dropped").Add(float64(dropped))
-	s.m.change(func(st *Status) {
-		st.LastGood = s.l.good
-		st.Sending = false
-	})
+	if noise, dropped := s.l.f.losses(); noise+dropped > 0 || !s.counted {
+		s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "noise").Add(float64(noise))
+		s.m.metrics.faults.WithLabelValues(s.m.cfg.Name, "news-dropped").Add(float64(dropped))
+		s.counted = true
+	}
+	s.m.answered(s.l.good)
+	s.m.sending(false)
 }
 
 // errReinit ends a session so that the port is opened and the modem initialised afresh; not a fault of the port.

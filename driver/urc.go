@@ -127,8 +127,10 @@ func (f *filter) suspect() {
 // normalise recognises a final result in the forms that modems give it (quirks Q17 to Q19). While a message is submitted
 // only the forms that cannot be anything else count, because a false refusal means a second send.
 func (f *filter) normalise(l string) (string, bool) {
-	if m := errorTag.FindStringSubmatch(l); m != nil {
-		return "+" + m[1] + " ERROR: " + m[2], true
+	if strings.HasPrefix(l, "+CM") {
+		if m := errorTag.FindStringSubmatch(l); m != nil {
+			return "+" + m[1] + " ERROR: " + m[2], true
+		}
 	}
 	switch l {
 	case "OK":

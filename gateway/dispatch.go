@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"otpost/driver"
@@ -18,6 +17,7 @@ const (
 
 // A job is one claimed message on its way to a modem.
 type job struct {
+	entry    *entry
 	id       string
 	attempt  int
 	parts    int // that go in this hand-over, and are counted
@@ -48,15 +48,25 @@ func (g *Gateway) handle(ctx context.Context, m *modemState, e *entry) error {
 		g.idle(m, e)
 		return err
 	}
+	for j != nil && err == nil {
+		j, err = g.carry(ctx, m, j)
+	}
+	return err
+}
+
+// carry hands a claimed message over and settles it. It returns the next one for the modem if that was claimed along with the
+// verdict.
+func (g *Gateway) carry(ctx context.Context, m *modemState, j *job) (*job, error) {
 	began := time.Now()
 	g.watch(m, j, began)
 	r := g.hand(ctx, m, j)
-	if err := g.settle(ctx, m, j, r); err != nil {
+	next, err := g.settle(ctx, m, j, r)
+	if err != nil {
 		g.cfg.Log.Error("verdict was not written: the message is uncertain at the next start", "message_id", j.id, "request_id", j.submit.Request, "error", err)
-		return err
+		return nil, err
 	}
-	g.done(m, r, j, time.Since(began))
-	return nil
+	g.done(m, r, j, time.Since(began), next)
+	return next, nil
 }
 
 // idle frees a modem whose claim came to nothing; the message goes back unless its state has changed.
@@ -65,7 +75,7 @@ func (g *Gateway) idle(m *modemState, e *entry) {
 	defer g.mu.Unlock()
 	m.free()
 	g.queue.back(e)
-	g.wakeAll()
+	nudge(g.work)
 }
 
 // watch lets the keeper doubt a hand-over that takes too long. It takes its time from the claim's commit: until that is
@@ -75,121 +85,25 @@ func (g *Gateway) watch(m *modemState, j *job, now time.Time) {
 	defer g.mu.Unlock()
 	m.began, m.parts = now, j.parts
 	m.doubtAt = now.Add(max(g.cfg.UnsureAfter, m.atMost(max(m.pace, defaultSubmitTime))))
-	nudge(g.time)
+	g.dueAt(m.doubtAt)
 }
 
-// done frees a modem after a hand-over and learns from it.
-func (g *Gateway) done(m *modemState, r driver.Result, j *job, took time.Duration) {
+// done learns from a hand-over, and frees its modem unless that has its next message already.
+func (g *Gateway) done(m *modemState, r driver.Result, j *job, took time.Duration, next *job) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m.free()
 	if r.Outcome == driver.Accepted {
 		m.measure(took, max(1, r.Taken, len(r.References)))
 	}
-	m.fault(time.Now(), r)
-	g.wakeAll()
-}
-
-// claim moves a message from queued to sending, counts it against the SIM and renders its text, all in one transaction:
-// only when that is durable may a byte reach the modem. nil: there is nothing to send.
-func (g *Gateway) claim(ctx context.Context, m *modemState, e *entry) (*job, error) {
-	g.mu.Lock()
-	sim, limits, iccid := m.simID(), m.limits(), m.status.ICCID
-	g.mu.Unlock()
-	var j *job
-	err := g.update(ctx, func(tx store.Txn) error {
-		j = nil
-		now := time.Now()
-		msg, err := g.find(tx, formatID(messagePrefix, e.id))
-		if err != nil || msg.Status != Queued {
-			g.forget(tx, e)
-			return ignoreNotFound(err)
-		}
-		text, gone, err := g.text(tx, now, &msg)
-		if err != nil || gone {
-			return err
-		}
-		parts := Parts(text)
-		s, err := g.loadSIM(tx, now, sim)
-		if err != nil {
-			return err
-		}
-		left := parts - msg.taken(iccid)
-		if !s.allows(left, msg.Lane, limits) {
-			g.regrow(tx, e, left)
-			return nil
-		}
-		piece := pieceOf(left, msg.Lane, limits)
-		s.take(now, piece, limits)
-		if err := g.saveSIM(tx, sim, s); err != nil {
-			return err
-		}
-		if msg.Parts = parts; parts > 1 && msg.ConcatRef == 0 {
-			if msg.ConcatRef, err = g.concatRef(); err != nil {
-				return err
-			}
-		}
-		i := msg.claim(now, m.name, iccid)
-		j = &job{id: msg.ID, attempt: i, parts: piece, iccid: iccid, notAfter: msg.NotAfter, lane: msg.Lane, submit: driver.Submit{
-			To: msg.To, Text: text, ConcatRef: msg.ConcatRef, SkipParts: msg.Attempts[i].First, Again: msg.Attempts[i].Again, Flash: msg.Flash,
-			Message: msg.ID, Request: msg.Request,
-		}}
-		return g.put(tx, now, Queued, &msg)
-	})
-	return j, err
-}
-
-// text renders what is to be sent. gone says that the message has ended instead: its time is over, nobody waits for it
-// any more, or its text cannot be made.
-func (g *Gateway) text(tx store.Txn, now time.Time, m *Message) (text string, gone bool, err error) {
-	if !now.Before(m.NotAfter) {
-		m.expire(now)
-		return "", true, g.put(tx, now, Queued, m)
+	now := time.Now()
+	m.fault(now, r)
+	if next != nil {
+		m.busy(next.entry, now)
+		return
 	}
-	if m.Kind == KindText {
-		return m.Text, false, nil
-	}
-	text, err = g.cfg.Render(tx, now, *m)
-	switch {
-	case errors.Is(err, ErrMoot):
-		m.end(now, Canceled, errMoot)
-	case err != nil || text == "":
-		g.cfg.Log.Error("text of a code was not made", "message_id", m.ID, "request_id", m.Request, "error", err)
-		m.end(now, Failed, errRender)
-	default:
-		return text, false, nil
-	}
-	return "", true, g.put(tx, now, Queued, m)
-}
-
-// forget takes an entry out of the index that names no queued message.
-func (g *Gateway) forget(tx store.Txn, e *entry) {
-	tx.OnDone(func(committed bool) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if committed {
-			g.queue.remove(e.id)
-		}
-	})
-}
-
-// regrow corrects how many parts a taken entry is thought to need.
-func (g *Gateway) regrow(tx store.Txn, e *entry, parts int) {
-	tx.OnDone(func(bool) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if e.ageSlot < 0 { // counted ones must leave as they came
-			e.parts = uint8(min(parts, 255))
-		}
-	})
-}
-
-func (g *Gateway) concatRef() (uint8, error) {
-	var b [1]byte
-	if _, err := io.ReadFull(g.cfg.Random, b[:]); err != nil {
-		return 0, fmt.Errorf("make a concatenation reference: %w", err)
-	}
-	return max(1, b[0]), nil
+	m.flight = flight{}
+	nudge(g.work)
 }
 
 // hand gives the message to the modem and waits for its verdict, however long that takes. Nothing is handed over after
@@ -242,6 +156,9 @@ func (g *Gateway) wanted(m *modemState) bool {
 	return false
 }
 
+// inTurn says whether anything waits for a modem now.
+func (q *queue) inTurn() bool { return q.waiting(^uint64(0)) }
+
 // waiting says whether anything waits that the modem may carry.
 func (q *queue) waiting(bit uint64) bool {
 	for l := range q.lanes {
@@ -254,52 +171,66 @@ func (q *queue) waiting(bit uint64) bool {
 	return false
 }
 
-// settle writes a verdict and all that follows from it in one transaction.
-func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Result) error {
-	return g.insist(ctx, func(tx store.Txn) error {
+// settle writes a verdict and all that follows from it in one transaction, the claim of the modem's next message included.
+func (g *Gateway) settle(ctx context.Context, m *modemState, j *job, r driver.Result) (next *job, err error) {
+	err = g.insist(ctx, func(tx store.Txn) error {
 		now := time.Now()
-		msg, err := g.find(tx, j.id)
-		if err != nil {
-			return ignoreNotFound(err) // erased meanwhile
+		next = nil
+		if err := g.settleIn(tx, now, m, j, r); err != nil {
+			return err
 		}
-		was, claimed := msg.Status, simOr(msg.Attempts[j.attempt].ICCID, m.name)
-		doubted := msg.Attempts[j.attempt].Outcome == driver.Unknown
-		if !msg.verdict(now, j.attempt, r) {
+		if r.Outcome != driver.Accepted || ctx.Err() != nil {
 			return nil
 		}
-		if doubted { // or it would take reports that are about others
-			if err := tx.Delete(g.refPrefix("unsure", claimed) + msg.ID); err != nil {
-				return err
-			}
-		}
-		sim := simOr(msg.Attempts[j.attempt].ICCID, m.name)
-		if err := g.account(tx, now, &msg, j, claimed, sim, r, m.limits()); err != nil {
-			return err
-		}
-		if err := g.await(tx, now, &msg, j.attempt); err != nil {
-			return err
-		}
-		if err := g.blame(tx, now, &msg, sim, r); err != nil {
-			return err
-		}
-		if msg.To == "" && msg.Status == Queued {
-			msg.end(now, Canceled, errCanceled) // erased meanwhile
-		}
-		if r.Outcome == driver.Unknown && msg.Status == Queued {
-			if err := g.tell(tx, now, &msg, Uncertain); err != nil {
-				return err
-			}
-		}
-		tx.OnDone(func(committed bool) {
-			if committed {
-				g.metrics.verdict(r)
-			}
-		})
-		if err := g.put(tx, now, was, &msg); err != nil {
-			return err
-		}
-		return g.reconsider(tx, now, sim)
+		var err error
+		next, err = g.claimNext(tx, now, m)
+		return err
 	})
+	return next, err
+}
+
+func (g *Gateway) settleIn(tx store.Txn, now time.Time, m *modemState, j *job, r driver.Result) error {
+	msg, err := g.find(tx, j.id)
+	if err != nil {
+		return ignoreNotFound(err) // erased meanwhile
+	}
+	was, claimed := msg.Status, simOr(msg.Attempts[j.attempt].ICCID, m.name)
+	doubted := msg.Attempts[j.attempt].Outcome == driver.Unknown
+	if !msg.verdict(now, j.attempt, r) {
+		return nil
+	}
+	if doubted { // or it would take reports that are about others
+		if err := g.unshelve(tx, g.refPrefix("unsure", claimed)+msg.ID); err != nil {
+			return err
+		}
+	}
+	sim := simOr(msg.Attempts[j.attempt].ICCID, m.name)
+	if err := g.account(tx, now, &msg, j, claimed, sim, r, m.limits()); err != nil {
+		return err
+	}
+	if err := g.await(tx, now, &msg, j.attempt); err != nil {
+		return err
+	}
+	if err := g.blame(tx, now, &msg, sim, r); err != nil {
+		return err
+	}
+	if msg.To == "" && msg.Status == Queued {
+		msg.end(now, Canceled, errCanceled) // erased meanwhile
+	}
+	if r.Outcome == driver.Unknown && msg.Status == Queued {
+		if err := g.tell(tx, now, &msg, Uncertain); err != nil {
+			return err
+		}
+	}
+	tx.OnDone(func(committed bool) {
+		if committed {
+			g.metrics.verdict(r)
+		}
+	})
+	if err := g.put(tx, now, was, &msg); err != nil {
+		return err
+	}
+	return g.reconsider(tx, now, sim)
 }
 
 func simOr(iccid, modem string) string {

@@ -165,17 +165,20 @@ func (g *Gateway) follow(m *Message, was Status, now time.Time) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if m.Status != Queued {
-		g.queue.remove(id)
-	} else {
+	if m.Status == Queued {
 		e := g.entry(recordOf(m))
 		e.id = id
 		g.queue.put(e, now)
+		g.dueAt(e.dead())
 		if was == "" {
 			g.promise(e, now, m.To)
 		}
+	} else {
+		g.queue.remove(id)
 	}
-	g.wakeAll()
+	if m.Status == Queued || was == Queued && m.Status != Sending {
+		nudge(g.work) // else nothing has changed for what waits
+	}
 }
 
 // entry makes the index's view of a message. The caller holds mu.

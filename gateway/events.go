@@ -51,9 +51,9 @@ func (g *Gateway) tell(tx store.Txn, now time.Time, m *Message, s Status) error 
 		return nil
 	}
 	data := map[string]any{"message_id": m.ID, "status": string(s), "kind": string(m.Kind), "parts": m.Parts, "attempts": len(m.Attempts)}
-	for key, value := range map[string]string{"purpose": m.Purpose, "error": m.Error, "country": m.Country, "modem": m.modem()} {
-		if value != "" {
-			data[key] = value
+	for _, f := range [...]struct{ key, value string }{{"purpose", m.Purpose}, {"error", m.Error}, {"country", m.Country}, {"modem", m.modem()}} {
+		if f.value != "" {
+			data[f.key] = f.value
 		}
 	}
 	return g.Emit(tx, now, Event{Type: "message." + string(s), Account: m.Account, Data: data})

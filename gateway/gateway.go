@@ -35,11 +35,14 @@ type Gateway struct {
 	modems   []*modemState
 	byName   map[string]*modemState
 	sims     map[string]*simRecord
+	shelves  map[string]*shelf
+	lately   lately
 	keys     map[groupKey]groupKeyRef
 	reserved [Lanes]int // parts of messages whose transaction is under way
 	began    time.Time
 	clock    clockGuard
 	sweepAt  time.Time // when the first message's time for a report is over; zero: none waits
+	keepAt   time.Time // until then the keeper sleeps if nobody wakes it; zero: it waits for nothing
 	running  bool
 }
 
@@ -54,7 +57,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, seed: maphash.MakeSeed(), ids: newIDs(cfg.Random), ready: make(chan struct{}),
 		work: make(chan struct{}, 1), time: make(chan struct{}, 1), events: newSignal(),
 		queue: newQueue(), byName: map[string]*modemState{}, sims: map[string]*simRecord{},
-		keys: map[groupKey]groupKeyRef{}, began: time.Now(),
+		shelves: map[string]*shelf{}, lately: lately{since: endless, ids: map[string][]string{}}, keys: map[groupKey]groupKeyRef{}, began: time.Now(),
 	}
 	g.metrics = newMetrics(cfg.Registry, g)
 	return g, nil

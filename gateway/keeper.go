@@ -52,17 +52,25 @@ func (g *Gateway) due(ctx context.Context) error {
 	return nil
 }
 
-// nextDue returns when the keeper has something to do.
+// dueAt wakes the keeper if it would sleep for longer. The caller holds mu.
+func (g *Gateway) dueAt(at time.Time) {
+	if g.keepAt.IsZero() || at.Before(g.keepAt) {
+		nudge(g.time)
+	}
+}
+
+// nextDue returns when the keeper has something to do; until then it may sleep.
 func (g *Gateway) nextDue() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	next := g.sweepAt
 	if len(g.queue.deadline.items) > 0 {
-		next = sooner(next, time.UnixMilli(g.queue.deadline.items[0].notAfter).Add(time.Millisecond))
+		next = sooner(next, g.queue.deadline.items[0].dead())
 	}
 	for _, m := range g.modems {
 		next = sooner(next, m.doubtAt)
 	}
+	g.keepAt = next
 	return next
 }
 
@@ -283,7 +291,7 @@ func (g *Gateway) makeDue(tx store.Txn, at time.Time, id string) error {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.sweepAt = sooner(g.sweepAt, at.Add(sweepSlack))
-			nudge(g.time)
+			g.dueAt(g.sweepAt)
 		}
 	})
 	return tx.Set(dueKey(at, id), nil, time.Time{})

@@ -37,6 +37,7 @@ type modemState struct {
 	paused  bool
 
 	current *entry // with the worker; nil: idle
+	flight  flight // what is handed over, and settled in the end; zero: nothing
 	began   time.Time
 	parts   int       // of current
 	doubtAt time.Time // when the keeper doubts current; zero: it is not with the modem yet, or has been doubted
@@ -157,6 +158,11 @@ func (m *modemState) atMost(pace time.Duration) time.Duration {
 	return 3 * pace * time.Duration(max(1, m.parts))
 }
 
+// busy lets the modem have an entry.
+func (m *modemState) busy(e *entry, now time.Time) {
+	m.current, m.began, m.parts, m.lastUsed = e, now, int(e.parts), now
+}
+
 // free lets the modem be given the next message.
 func (m *modemState) free() { m.current, m.doubtAt, m.overdue = nil, time.Time{}, false }
 
@@ -245,6 +251,7 @@ func (g *Gateway) Changed(s driver.Status) {
 
 // observe takes a modem's new status. The caller holds mu.
 func (g *Gateway) observe(m *modemState, s driver.Status, now time.Time) {
+	news := s.State != m.status.State || s.ICCID != m.status.ICCID
 	m.status = s
 	up := s.State == driver.StateReady
 	if up || m.wasUp {
@@ -253,7 +260,9 @@ func (g *Gateway) observe(m *modemState, s driver.Status, now time.Time) {
 	if up != m.wasUp {
 		m.changed, m.wasUp = true, up
 	}
-	g.wakeAll()
+	if news { // else nothing that routing looks at
+		g.wakeAll()
+	}
 }
 
 // ModemView is a modem as the gateway sees it.

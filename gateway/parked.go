@@ -16,7 +16,7 @@ func (g *Gateway) park(tx store.Txn, now time.Time, sim string, r driver.Report)
 		return err
 	}
 	r.Recipient = ending(r.Recipient)
-	return store.Save(tx, g.refPrefix("early", sim)+refPart(r.Reference)+id, earlyRecord{r, now}, now.Add(earlyFor+collectSlack))
+	return shelve(g, tx, g.refPrefix("early", sim)+refPart(r.Reference)+id, earlyRecord{r, now}, now.Add(earlyFor+collectSlack))
 }
 
 // takeEarly applies the parked reports of the attempt's references.
@@ -33,7 +33,7 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 		if err != nil {
 			return err
 		}
-		if err := deleteAll(tx, used); err != nil {
+		if err := g.unshelve(tx, used...); err != nil {
 			return err
 		}
 	}
@@ -53,7 +53,7 @@ func (g *Gateway) undecided(tx store.Txn, now time.Time, sim string, r driver.Re
 // eachUnsure calls f with the hand-overs with nameless parts that a report may be about.
 func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.Report, f func(id string, u refRecord)) error {
 	prefix := g.refPrefix("unsure", sim)
-	return scan(g, tx, store.Range{Prefix: prefix}, func(key string, u refRecord) bool {
+	return shelved(g, tx, prefix, func(key string, u refRecord) bool {
 		if samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew) {
 			f(key[len(prefix):], u)
 		}
@@ -63,7 +63,7 @@ func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.R
 
 // eachOwed calls f with the attempts whose verdict a modem still owes and that a report may be about.
 func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *Message, attempt int)) error {
-	for _, id := range g.flights() {
+	for _, id := range g.flights(sim, r.Recipient) {
 		m, err := g.find(tx, id)
 		if err != nil {
 			if err = ignoreNotFound(err); err != nil {
@@ -106,7 +106,7 @@ func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 		if outcome == "" {
 			continue
 		}
-		if err := tx.Delete(key); err != nil {
+		if err := g.unshelve(tx, key); err != nil {
 			return err
 		}
 	}
@@ -114,7 +114,7 @@ func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 }
 
 func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, f func(key string, r driver.Report)) error {
-	return scan(g, tx, store.Range{Prefix: prefix}, func(key string, e earlyRecord) bool {
+	return shelved(g, tx, prefix, func(key string, e earlyRecord) bool {
 		if now.Sub(e.At) <= earlyFor {
 			f(key, e.Report)
 		}
@@ -127,7 +127,9 @@ func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 	var keys []string
 	for _, a := range m.Attempts {
 		sim := simOr(a.ICCID, a.Modem)
-		keys = append(keys, g.refPrefix("unsure", sim)+m.ID)
+		if err := g.unshelve(tx, g.refPrefix("unsure", sim)+m.ID); err != nil {
+			return err
+		}
 		for _, ref := range a.References {
 			keys = append(keys, g.refPrefix("ref", sim)+refPart(ref)+m.ID)
 		}
@@ -146,5 +148,5 @@ func (g *Gateway) forgetParked(tx store.Txn, to string) error {
 	}); err != nil {
 		return err
 	}
-	return deleteAll(tx, keys)
+	return g.unshelve(tx, keys...)
 }

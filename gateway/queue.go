@@ -68,6 +68,9 @@ type entry struct {
 	parts        uint8
 }
 
+// dead returns when the entry's deadline has passed.
+func (e *entry) dead() time.Time { return time.UnixMilli(e.notAfter + 1) }
+
 // groupKeyRef keeps entries small: keys are few and shared.
 type groupKeyRef = *groupKey
 

@@ -67,9 +67,13 @@ func (g *Gateway) recipientFailed(tx store.Txn, now time.Time, to, sim string) e
 	return store.Save(tx, key, r, now.Add(recipientMemory+collectSlack))
 }
 
-// recipientReached forgets the failures.
+// recipientReached forgets the failures. There are hardly ever any, and to look is less than to delete what is not there.
 func (g *Gateway) recipientReached(tx store.Txn, to string) error {
-	return tx.Delete(g.recipientKey(to))
+	key := g.recipientKey(to)
+	if _, err := tx.Get(key); isNotFound(err) {
+		return nil
+	}
+	return tx.Delete(key)
 }
 
 // blames says whether a refusal may be the recipient's fault.

@@ -19,6 +19,7 @@ func (g *Gateway) recover(ctx context.Context) error {
 		if err := g.recoverIDs(tx); err != nil {
 			return err
 		}
+		g.rememberFrom(time.Now())
 		if err := g.recoverModems(tx); err != nil {
 			return err
 		}

@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -112,14 +110,17 @@ func (g *Gateway) inFlight(tx store.Txn, sim string, r driver.Report) (time.Time
 	return nearest, err
 }
 
-// flights returns the messages that modems are handing over.
-func (g *Gateway) flights() []string {
+// A flight is a message that a modem is handing over.
+type flight struct{ id, sim, to string } // to is the number's end
+
+// flights returns the messages to a phone that modems are handing over by a SIM.
+func (g *Gateway) flights(sim, to string) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var ids []string
 	for _, m := range g.modems {
-		if m.current != nil {
-			ids = append(ids, formatID(messagePrefix, m.current.id))
+		if f := m.flight; f.sim == sim && samePhone(f.to, to) {
+			ids = append(ids, f.id)
 		}
 	}
 	return ids
@@ -129,24 +130,11 @@ func (g *Gateway) flights() []string {
 // means that there is none, or that a hand-over whose reference is not known yet is nearer in time: if it is in flight,
 // its verdict will tell, and if it is in doubt, the report goes to it unless the part that is known fits as well.
 func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
-	type candidate struct {
-		id  string
-		ref refRecord
-	}
 	prefix := g.refPrefix("ref", sim) + refPart(r.Reference)
-	var found []candidate
-	err := scan(g, tx, store.Range{Prefix: prefix, Reverse: true}, func(key string, ref refRecord) bool {
-		if now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) && plausible(ref.At, r, clockLoose) {
-			found = append(found, candidate{key[len(prefix):], ref})
-		}
-		return true
-	})
+	found, err := g.candidates(tx, now, prefix, r)
 	if err != nil {
 		return "", err
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int {
-		return cmp.Compare(distance(a.ref.At, r), distance(b.ref.At, r))
-	})
 	outcome := ""
 	for i, c := range found {
 		if outcome != "" && distance(c.ref.At, r) > distance(found[i-1].ref.At, r) {
@@ -250,7 +238,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 	}
 	a := m.Attempts[ref.Attempt]
 	if !m.nameless(a) {
-		return "", tx.Delete(prefix + id)
+		return "", g.unshelve(tx, prefix+id)
 	}
 	outcome, err := g.record(tx, now, sim, &m, func() { m.settleByReport(now, ref.Attempt, r) }, r)
 	if err != nil {
@@ -263,7 +251,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight t
 	if m.doubtful() || m.nameless(m.Attempts[ref.Attempt]) {
 		return outcome, nil
 	}
-	return outcome, tx.Delete(prefix + id)
+	return outcome, g.unshelve(tx, prefix+id)
 }
 
 // unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing.
@@ -282,7 +270,7 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	sim := simOr(a.ICCID, a.Modem)
 	if m.nameless(*a) {
 		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt}
-		if err := store.Save(tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
+		if err := shelve(g, tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err
 		}
 	}
@@ -300,8 +288,9 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 func (g *Gateway) saveRef(tx store.Txn, sim string, m *Message, i, part int) error {
 	a := m.Attempts[i]
 	ref := refRecord{Attempt: i, Part: part, To: ending(m.To), At: a.ClaimedAt}
-	key := g.refPrefix("ref", sim) + refPart(a.References[part]) + m.ID
-	return store.Save(tx, key, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
+	prefix := g.refPrefix("ref", sim) + refPart(a.References[part])
+	g.remember(prefix, m.ID, ref.At)
+	return store.Save(tx, prefix+m.ID, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
 }
 
 func deleteAll(tx store.Txn, keys []string) error {

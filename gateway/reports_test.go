@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"otpost/driver"
+	"otpost/gateway/store"
 )
 
 // at sets the reference that the modem gives next, as when they wrap or the modem was reset.
@@ -148,5 +149,35 @@ func TestReportBeforeHandOver(t *testing.T) {
 		sleep(2 * time.Second)
 		b.wantStatus(other, Sent)
 		b.wantStatus(id, Sent)
+	})
+}
+
+// Reaching a phone that never failed writes nothing about it; failures are forgotten all the same.
+func TestReachedForgetsFailures(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		id, ref := b.firstSent()
+		deleted := 0
+		if err := b.kv.Update(context.Background(), func(tx store.Txn) error {
+			c := &countingTxn{Txn: tx}
+			err := b.g.recipientReached(c, alice)
+			deleted = c.n
+			return err
+		}); err != nil || deleted != 0 {
+			t.Errorf("%d writes, %v", deleted, err)
+		}
+		b.report(b.modems[0], alice, ref, 0x41)
+		b.wantStatus(id, Undelivered)
+		second, ref := b.firstSent()
+		b.report(b.modems[0], alice, ref, 0)
+		b.wantStatus(second, Delivered)
+		if err := b.kv.View(context.Background(), func(tx store.Txn) error {
+			_, err := tx.Get(b.g.recipientKey(alice))
+			if !isNotFound(err) {
+				t.Errorf("its failure is still remembered: %v", err)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 	})
 }

@@ -39,6 +39,9 @@ func (g *Gateway) findLast(tx store.Txn, id string) (Message, error) {
 
 // rotten returns the key of the record that does not open, or nothing if err is of another kind.
 func rotten(err error) string {
+	if err == nil {
+		return ""
+	}
 	var c *store.CorruptError
 	if errors.As(err, &c) {
 		return c.Key

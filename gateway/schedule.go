@@ -44,56 +44,98 @@ func (g *Gateway) assign(now time.Time) time.Time {
 		return now.Add(clockLook)
 	}
 	next := g.queue.wake(now)
-	var up, poor, late uint64
+	if !g.queue.inTurn() {
+		return next // what comes wakes
+	}
 	idle := make([]*modemState, 0, len(g.modems))
 	for _, m := range g.modems {
-		next = sooner(next, m.turns(now))
-		if !g.up(m, now) {
+		switch {
+		case m.current != nil:
+			next = sooner(next, m.turns(now))
+		case g.up(m, now):
+			idle = append(idle, m)
+		default:
 			next = sooner(next, g.backAt(m, now))
+		}
+	}
+	if len(idle) == 0 {
+		return next
+	}
+	f := g.field(now)
+	slices.SortStableFunc(idle, func(a, b *modemState) int {
+		return cmp.Or(cmp.Compare(a.asked(), b.asked()), cmp.Compare(f.poor&a.bit(), f.poor&b.bit()), cmp.Compare(g.loadOf(a, now), g.loadOf(b, now)), a.lastUsed.Compare(b.lastUsed))
+	})
+	for _, m := range idle {
+		next = sooner(next, g.give(m, f, now))
+	}
+	return next
+}
+
+// A field is the modems among which a message has a choice.
+type field struct {
+	up   uint64 // and not late
+	poor uint64 // of those that are up, while others are better
+}
+
+// field looks at all modems. The caller holds mu.
+func (g *Gateway) field(now time.Time) field {
+	var up, late uint64
+	for _, m := range g.modems {
+		if !g.up(m, now) {
 			continue
 		}
 		up |= m.bit()
 		if m.late(now) {
 			late |= m.bit()
 		}
-		if m.current == nil {
-			idle = append(idle, m)
-		}
 	}
-	if poor = g.poor(now); up&^poor == 0 {
+	poor := g.poor(now)
+	if up&^poor == 0 {
 		poor = 0
 	}
-	slices.SortStableFunc(idle, func(a, b *modemState) int {
-		return cmp.Or(cmp.Compare(a.asked(), b.asked()), cmp.Compare(poor&a.bit(), poor&b.bit()), cmp.Compare(g.loadOf(a, now), g.loadOf(b, now)), a.lastUsed.Compare(b.lastUsed))
-	})
-	for _, m := range idle {
-		next = sooner(next, g.give(m, up&^late, poor, now))
-	}
-	return next
+	return field{up &^ late, poor}
 }
 
 // give hands the modem its next message if there is one, and returns when its pace allows what does not fit now.
-func (g *Gateway) give(m *modemState, up, poor uint64, now time.Time) time.Time {
-	s, l := g.simOf(m, now), m.limits()
-	a := asker{
-		bit: m.bit(), iccid: m.simID(), others: up &^ m.bit(),
-		fits:  func(parts int, lane Lane) bool { return s.allows(parts, lane, l) },
-		paced: func(parts int, lane Lane) bool { return s.inQuota(parts, lane, l) },
-	}
-	if poor&m.bit() != 0 {
-		a.better = up &^ poor
-	}
-	e, short := g.queue.next(a, now)
+func (g *Gateway) give(m *modemState, f field, now time.Time) time.Time {
+	e, short := g.queue.next(g.asker(m, f, now), now)
 	if e == nil {
 		if !short {
 			return time.Time{}
 		}
-		return s.nextSlot(now, g.cfg.Location, l)
+		return g.simOf(m, now).nextSlot(now, g.cfg.Location, m.limits())
 	}
 	g.queue.take(e)
-	m.current, m.began, m.parts, m.lastUsed = e, now, int(e.parts), now
+	m.busy(e, now)
 	m.jobs <- e // its buffer is free: the modem is idle
 	return time.Time{}
+}
+
+// pick takes out what a modem is to send when it is done with what it has; nil: nothing, or it is not up.
+func (g *Gateway) pick(m *modemState, now time.Time) *entry {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.up(m, now) {
+		return nil
+	}
+	e, _ := g.queue.next(g.asker(m, g.field(now), now), now)
+	if e != nil {
+		g.queue.take(e)
+	}
+	return e
+}
+
+func (g *Gateway) asker(m *modemState, f field, now time.Time) asker {
+	s, l := g.simOf(m, now), m.limits()
+	a := asker{
+		bit: m.bit(), iccid: m.simID(), others: f.up &^ m.bit(),
+		fits:  func(parts int, lane Lane) bool { return s.allows(parts, lane, l) },
+		paced: func(parts int, lane Lane) bool { return s.inQuota(parts, lane, l) },
+	}
+	if f.poor&m.bit() != 0 {
+		a.better = f.up &^ f.poor
+	}
+	return a
 }
 
 // nextSlot returns when something that does not fit now may fit: a part leaves the minute's window, or a new day or
