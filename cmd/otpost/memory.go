@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	memoryBudget = 56 << 20    // what Go's memory stays within as long as there is room in it
+	memoryBudget = 64 << 20    // what Go's memory stays within as long as there is room in it
 	memoryRoom   = 32 << 20    // between what is live and the limit, or a third of that if it is more
 	memoryEvery  = time.Second // how often the limit follows what is live
 )
