@@ -125,6 +125,9 @@ func (g *Gateway) deliverEvents(ctx context.Context, hook webhook.Endpoint) erro
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("webhook %s: %w", hook.Name, err)
 		}
+		if c.quiet.After(time.Now()) { // or each event would have the outbox read that fills up meanwhile
+			next, wake = c.quiet, nil
+		}
 		timer.Reset(until(time.Now(), next))
 		select {
 		case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,58 @@ func TestWebhookBacksOffForThreeDays(t *testing.T) {
 		views, err := b.g.Webhooks(context.Background())
 		if err != nil || views[0].Pending != 0 {
 			t.Errorf("Webhooks = %+v, %v", views, err)
+		}
+	})
+}
+
+// viewsKV counts the views of a store.
+type viewsKV struct {
+	store.KV
+	n atomic.Int64
+}
+
+func (k *viewsKV) View(ctx context.Context, f func(store.Txn) error) error {
+	k.n.Add(1)
+	return k.KV.View(ctx, f)
+}
+
+// While an endpoint that is down is left alone, what happens meanwhile does not have its outbox read again and again; and when
+// it is back, everything comes, in order.
+func TestWebhookDownCostsNothing(t *testing.T) {
+	down := true
+	f := &fakeEndpoint{answer: func(string, int) webhook.Result { return webhook.Result{OK: !down, Status: 503, Reason: "status"} }}
+	k := &viewsKV{}
+	counted := func(t *testing.T) *bench {
+		b := withHook(f)(t)
+		config := b.config
+		b.config = func(c *Config) {
+			config(c)
+			k.KV, c.KV = c.KV, k
+		}
+		return b
+	}
+	inBubble(t, counted, func(t *testing.T, b *bench) {
+		account := func(i int) string { return fmt.Sprint("client-", i%150) }
+		for i := range 300 {
+			b.emit(account(i), fmt.Sprint("account.a", i))
+			sleep(time.Second)
+		}
+		if n := k.n.Load(); n > 6*int64(len(f.tries)) || len(f.tries) > 30 {
+			t.Errorf("300 events had the store read %d times, with %d tries", n, len(f.tries))
+		}
+		f.mu.Lock()
+		down = false
+		f.mu.Unlock()
+		sleep(12 * time.Hour)
+		got := f.taken()
+		first := func(i int) int { return slices.Index(got, fmt.Sprint(account(i), " account.a", i)) }
+		for i := range 150 {
+			if a, b := first(i), first(i+150); a < 0 || b < a {
+				t.Errorf("the events of %s came as number %d and %d", account(i), a, b)
+			}
+		}
+		if len(got) != 300 {
+			t.Errorf("%d events came", len(got))
 		}
 	})
 }
