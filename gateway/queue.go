@@ -66,6 +66,7 @@ type entry struct {
 	spare        int64 // see backlog
 	lane         uint8
 	parts        uint8
+	vowed        bool // it had a promise when it was taken
 }
 
 // dead returns when the entry's deadline has passed.
@@ -317,13 +318,26 @@ func (q *queue) take(e *entry) {
 	q.turn++
 	g.served = q.turn
 	g.ring = e.bucket.next
+	e.vowed = e.spareSlot >= 0
 	q.unlink(e)
 }
 
-// back returns a taken entry whose claim did not come about.
+// back returns a taken entry whose claim did not come about: before what waits for the same recipient, and with the promise that
+// it had.
 func (q *queue) back(e *entry) {
-	if q.byID[e.id] == e && e.bucket == nil && e.delayedSlot < 0 {
-		q.link(e)
+	if q.byID[e.id] != e || e.bucket != nil || e.delayedSlot >= 0 {
+		return
+	}
+	q.link(e)
+	if b := e.bucket; b.head != e {
+		b.tail = e.prev
+		b.tail.next = nil
+		e.prev, e.next = nil, b.head
+		b.head.prev = e
+		b.head = e
+	}
+	if e.vowed {
+		q.lanes[e.lane].of(e.key.mask).promises.push(e)
 	}
 }
 
