@@ -33,6 +33,10 @@ type lately struct {
 
 func (l *lately) add(p latelyPart) {
 	if slices.Contains(l.ids[p.prefix], p.id) {
+		// Sent once more by the same SIM with the same reference: its record has the later time.
+		if i := slices.IndexFunc(l.parts, func(q latelyPart) bool { return q.prefix == p.prefix && q.id == p.id }); p.at.After(l.parts[i].at) {
+			l.parts[i].at = p.at
+		}
 		return
 	}
 	l.ids[p.prefix] = append(l.ids[p.prefix], p.id)
