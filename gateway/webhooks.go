@@ -318,6 +318,7 @@ func (c *courier) note(ctx context.Context, o outgoing, e Event, found bool, r w
 	out := false
 	err := c.g.update(ctx, func(tx store.Txn) error {
 		out = true
+		o := o // it may run several times
 		now := time.Now()
 		key := outPrefix(c.hook.Name) + o.id
 		if !found {
