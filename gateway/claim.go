@@ -81,13 +81,18 @@ func (g *Gateway) claimNext(tx store.Txn, now time.Time, m *modemState) (*job, e
 	return j, err
 }
 
-// takeOff lets reports find a hand-over as soon as it is durable: no byte of it has left by then.
+// takeOff lets reports find a hand-over as soon as it is durable: no byte of it has left by then. A claim may give others work:
+// what it took was in their way, or it used up its modem's quota, and what waited for that modem need not any more.
 func (g *Gateway) takeOff(tx store.Txn, m *modemState, f flight) {
 	tx.OnDone(func(committed bool) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if committed {
-			m.flight = f
+		if !committed {
+			return
+		}
+		m.flight = f
+		if g.short || !g.up(m, time.Now()) {
+			nudge(g.work)
 		}
 	})
 }

@@ -43,6 +43,7 @@ type Gateway struct {
 	clock    clockGuard
 	sweepAt  time.Time // when the first message's time for a report is over; zero: none waits
 	keepAt   time.Time // until then the keeper sleeps if nobody wakes it; zero: it waits for nothing
+	short    bool      // an idle modem has something in its way that is too long for it: it may go on once another has that
 	running  bool
 }
 

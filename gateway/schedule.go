@@ -62,6 +62,7 @@ func (g *Gateway) assign(now time.Time) time.Time {
 		return next
 	}
 	f := g.field(now)
+	g.short = false
 	slices.SortStableFunc(idle, func(a, b *modemState) int {
 		return cmp.Or(cmp.Compare(a.asked(), b.asked()), cmp.Compare(f.poor&a.bit(), f.poor&b.bit()), cmp.Compare(g.loadOf(a, now), g.loadOf(b, now)), a.lastUsed.Compare(b.lastUsed))
 	})
@@ -103,6 +104,7 @@ func (g *Gateway) give(m *modemState, f field, now time.Time) time.Time {
 		if !short {
 			return time.Time{}
 		}
+		g.short = true
 		return g.simOf(m, now).nextSlot(now, g.cfg.Location, m.limits())
 	}
 	g.queue.take(e)
