@@ -105,7 +105,7 @@ func (g *Gateway) give(m *modemState, f field, now time.Time) time.Time {
 			return time.Time{}
 		}
 		g.short = true
-		return g.simOf(m, now).nextSlot(now, g.cfg.Location, m.limits())
+		return sooner(g.simOf(m, now).nextSlot(now, g.cfg.Location, m.limits()), g.queue.opens(m.bit(), now.UnixMilli()))
 	}
 	g.queue.take(e)
 	m.busy(e, now)

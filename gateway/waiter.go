@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // maxLook is how many recipients of a group are asked for something that fits, when what is next does not.
@@ -26,6 +27,18 @@ type waiterKey struct {
 func (w waiter) reserved(ms int64) bool {
 	window := paceWindow.Milliseconds()
 	return (ms-w.since)%(3*window) >= window
+}
+
+// opens returns when others may pass what the modem's pace is kept for, if it is kept now; zero: it is not.
+func (q *queue) opens(bit uint64, ms int64) time.Time {
+	var next time.Time
+	for l := range Lane(Lanes) {
+		if w, ok := q.waiter(waiterKey{l, bit}, ms); ok && w.reserved(ms) {
+			round := 3 * paceWindow.Milliseconds()
+			next = sooner(next, time.UnixMilli(w.since+((ms-w.since)/round+1)*round))
+		}
+	}
+	return next
 }
 
 // waiter returns what waits in the lane for the modem to have room, if it is still there.
