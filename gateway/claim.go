@@ -72,13 +72,12 @@ func (g *Gateway) claimNext(tx store.Txn, now time.Time, m *modemState) (*job, e
 	if e == nil {
 		return nil, nil
 	}
-	j, err := g.claimIn(tx, now, m, e)
-	tx.OnDone(func(bool) {
+	defer tx.OnDone(func(bool) { // behind what the claim itself registers, and also if that panics
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.queue.back(e) // unless its claim is durable, or it is over
 	})
-	return j, err
+	return g.claimIn(tx, now, m, e)
 }
 
 // takeOff lets reports find a hand-over as soon as it is durable: no byte of it has left by then. A claim may give others work:

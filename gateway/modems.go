@@ -251,6 +251,7 @@ func (g *Gateway) Changed(s driver.Status) {
 
 // observe takes a modem's new status. The caller holds mu.
 func (g *Gateway) observe(m *modemState, s driver.Status, now time.Time) {
+	g.lookAtClock(now) // an idle scheduler does not
 	news := s.State != m.status.State || s.ICCID != m.status.ICCID
 	m.status = s
 	up := s.State == driver.StateReady
