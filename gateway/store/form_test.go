@@ -16,7 +16,7 @@ import (
 // Types of which a form could differ from what decoding gives have none.
 func TestNoFormWhereJSONLosesSomething(t *testing.T) {
 	type plain struct{ A string }
-	type hidden struct{ a string }
+	type hidden struct{ _ string }
 	type embedded struct{ plain }
 	type Embedded struct{ Err error }
 	for _, c := range []struct {
