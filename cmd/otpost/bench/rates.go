@@ -16,6 +16,8 @@ import (
 //
 //   - The yardstick, verifies and sends take turns, in short rounds of a fixed number of requests. A ratio is the median of
 //     its rounds' ratios, and the lowest and the highest are told.
+//   - A round that nobody counts comes first, when the daemon has thrown away what its start left. It brings code and heap
+//     back into memory, and writes so much that the store merges the tables of the enrolment.
 //   - Every round begins alike. What a round of sends asked for is canceled behind it, so that no queue grows as no site's
 //     does, and nothing replaces a code that waits.
 //   - The codes that are verified are warm: this daemon sent them a moment ago (see warm.go). Beside them stand cold ones,
@@ -28,7 +30,6 @@ const (
 	acceptModems = 16
 	acceptSubmit = 500 * time.Millisecond
 
-	warmUp       = 256 // requests that nobody counts
 	largestRound = 512 // requests
 	yardTimes    = 2   // a round of the yardstick is so much longer, since it is quicker
 	syncs        = 200 // fsyncs in a round
@@ -52,7 +53,7 @@ const ratesDir = "rates"
 
 // throughput measures durable sends and verifies beside the yardstick, and the daemon's memory under them.
 func (b *run) throughput(ctx context.Context) error {
-	n := warmUp
+	n := largestRound // to warm up with
 	for _, r := range rounds {
 		n += b.Rounds * r.requests
 	}
@@ -121,7 +122,7 @@ func (b *run) contests(ctx context.Context, codes []pending) error {
 	}
 	a := &arena{yardstick: y, commits: newCaller(y.base, ""), rig: r, disk: d, fsync: series{what: fsyncName, clients: 1}, cold: codes}
 	defer a.commits.close()
-	if err := a.turn(ctx, newContest(64), warmUp); err != nil {
+	if err := a.turn(ctx, newContest(64), largestRound); err != nil {
 		return err
 	}
 	highest := r.highest()
