@@ -10,9 +10,9 @@ import (
 // What a verify needs to know is in the store's memory of what was lately read and written, or it must be looked for in
 // tables and unsealed. That memory holds what about five hundred codes left, or more. Sixteen modems carry three codes a
 // second where a text takes them six seconds, and thirty where it takes half of one; so whoever types a code in within a
-// quarter of a minute finds all of it there even at the highest of these rates, and within minutes at the lowest. So warm
-// codes are what sites see, and what the goals judge by. Cold ones are what a flood would see that takes more codes on
-// than modems can carry.
+// quarter of a minute finds nearly all of it there even at the highest of these rates, and within minutes at the lowest. So
+// warm codes are what sites see, and what the goals judge by. Cold ones are what a flood would see that takes more codes
+// on than modems can carry.
 //
 // Warm codes go the whole way through the daemon that judges them, to their delivery reports. It has accounts of their own
 // for that, and modems that take no time and are for their phones alone, so that the sends that are measured still go to
