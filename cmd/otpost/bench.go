@@ -24,6 +24,7 @@ type benchCmd struct {
 func (*benchCmd) Help() string {
 	return "The daemon, simulated modems and the load run here, on loopback, for less than two minutes on two processors. Sends and verifies take " +
 		"turns with a yardstick, bare synced commits of the same store through the same HTTP stack; ratios travel, figures of one machine do not. " +
+		"Codes that are verified were sent a moment ago, as those of people are; cold ones, of which the daemon has nothing in memory, have no goal. " +
 		"What else the machine does meanwhile shows in the rounds' ratios; those by processor time hardly change. At the end each goal stands with its figure. The stores take 2 GB of TMPDIR, less with less kept.\n\n" +
 		"Examples:\n\n    otpost bench\n    otpost bench --json > today.json\n    otpost bench --only rates --rounds 12"
 }

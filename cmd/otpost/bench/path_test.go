@@ -53,7 +53,7 @@ func pathHouse(b *testing.B) *house {
 			b.Error(err)
 		}
 	})
-	if err := each(b.Context(), enrolAtOnce, pathAccounts, h.enrol); err != nil {
+	if err := h.enrol(b.Context(), pathAccounts, accountName, accountPhone); err != nil {
 		b.Fatal(err)
 	}
 	return h

@@ -95,9 +95,12 @@ func (yes) CheckPIN(context.Context, string, string) (bool, error) { return true
 // enrolAtOnce is how many accounts are enrolled side by side, so that their commits are shared.
 const enrolAtOnce = 128
 
-// people enrols n accounts and has a code to log in with delivered to each.
+// people enrols the warm accounts and n others, and has a code to log in with delivered to each of those.
 func (h *house) people(ctx context.Context, n int) ([]pending, error) {
-	if err := each(ctx, enrolAtOnce, n, h.enrol); err != nil {
+	if err := h.enrol(ctx, warmAccounts, warmName, warmPhone); err != nil {
+		return nil, err
+	}
+	if err := h.enrol(ctx, n, accountName, accountPhone); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -132,18 +135,20 @@ func (h *house) emptied(ctx context.Context) error {
 	return nil
 }
 
-// enrol turns SMS codes on for an account. The message stays unsent: it ends as canceled.
-func (h *house) enrol(ctx context.Context, i int) error {
-	c, err := h.rules.Enable(ctx, time.Now(), by, accountName(i), otp.EnableRequest{Phone: accountPhone(i)})
-	if err != nil {
-		return fmt.Errorf("enrol %s: %w", accountName(i), err)
-	}
-	code, err := h.code(ctx, c)
-	if err != nil {
+// enrol turns SMS codes on for n accounts. The messages stay unsent: they end as canceled.
+func (h *house) enrol(ctx context.Context, n int, name, phone func(i int) string) error {
+	return each(ctx, enrolAtOnce, n, func(ctx context.Context, i int) error {
+		c, err := h.rules.Enable(ctx, time.Now(), by, name(i), otp.EnableRequest{Phone: phone(i)})
+		if err != nil {
+			return fmt.Errorf("enrol %s: %w", name(i), err)
+		}
+		code, err := h.code(ctx, c)
+		if err != nil {
+			return err
+		}
+		_, err = h.rules.EnableVerify(ctx, time.Now(), by, name(i), otp.VerifyRequest{Code: code, PIN: benchPIN})
 		return err
-	}
-	_, err = h.rules.EnableVerify(ctx, time.Now(), by, accountName(i), otp.VerifyRequest{Code: code, PIN: benchPIN})
-	return err
+	})
 }
 
 // by is who asks for all that.

@@ -132,14 +132,27 @@ const rigLoginTTL = 10 * time.Minute
 type rigOptions struct {
 	modems int
 	submit time.Duration                     // that a message takes
+	warm   int                               // more modems, which take no time and are for the warm accounts' phones alone
 	tap    func(modem int, dir, text string) // nil, or sees the lines of each; see sim.Tap
 }
 
-func (o rigOptions) tapOf(modem int) sim.Tap {
-	if o.tap == nil {
-		return nil
+// all is how many modems there are.
+func (o rigOptions) all() int { return o.modems + o.warm }
+
+// modem returns what a modem is, and how the daemon's configuration names it.
+func (o rigOptions) modem(i int, dir string) (sim.Config, string) {
+	name := fmt.Sprintf("m%d", i)
+	cfg := sim.Config{Name: name, Personality: measured, Link: filepath.Join(dir, name+".tty")}
+	prefix := accountPrefix
+	if i < o.modems {
+		cfg.SubmitTime = o.submit
+	} else {
+		prefix = warmPrefix
 	}
-	return func(dir, text string) { o.tap(modem, dir, text) }
+	if o.tap != nil {
+		cfg.Tap = func(dir, text string) { o.tap(i, dir, text) }
+	}
+	return cfg, fmt.Sprintf("{name: %s, device: %s, prefixes: [%q]}", name, cfg.Link, prefix)
 }
 
 // rig starts modems, and a daemon on the data folder named; everything without limits.
@@ -156,10 +169,10 @@ func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) 
 		running.Wait()
 	}
 	var modems []string
-	for i := range o.modems {
-		name := fmt.Sprintf("m%d", i)
-		link := filepath.Join(dir, name+".tty")
-		m, err := sim.New(sim.Config{Name: name, Personality: measured, Network: r.network, SubmitTime: o.submit, Link: link, Tap: o.tapOf(i)})
+	for i := range o.all() {
+		cfg, named := o.modem(i, dir)
+		cfg.Network = r.network
+		m, err := sim.New(cfg)
 		if err != nil {
 			stop()
 			return nil, err
@@ -168,7 +181,7 @@ func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) 
 			_ = m.Run(ctx) // a modem that fails shows as a missing text
 			_ = m.Close()
 		})
-		modems = append(modems, fmt.Sprintf("{name: %s, device: %s}", name, link))
+		modems = append(modems, named)
 	}
 	file := filepath.Join(dir, "otpost.yaml")
 	yaml := fmt.Sprintf("socket: %s/s\ndata_dir: %s\ncountries: [GB]\nlog: {level: error}\nmodems: [%s]\npurposes: {login: {ttl: %v}}\n"+
@@ -183,7 +196,7 @@ func (b *run) rig(ctx context.Context, data string, o rigOptions) (*rig, error) 
 		return nil, err
 	}
 	r.process.extra = stop
-	if err := r.signIn(ctx, b.Exe, file, o.modems); err != nil {
+	if err := r.signIn(ctx, b.Exe, file, o.all()); err != nil {
 		r.stop()
 		return nil, err
 	}

@@ -16,9 +16,12 @@ import (
 //
 //   - The yardstick, verifies and sends take turns, in short rounds of a fixed number of requests. A ratio is the median of
 //     its rounds' ratios, and the lowest and the highest are told.
-//   - Every round begins alike. The codes that are verified were delivered before the daemon started, so it has nothing of
-//     them in its memory, as after the half a minute that people take while thousands of others ask. What a round of sends
-//     asked for is canceled behind it, so that no queue grows as no site's does, and nothing replaces a code that waits.
+//   - A round that nobody counts comes first, when the daemon has thrown away what its start left. It brings code and heap
+//     back into memory, and writes so much that the store merges the tables of the enrolment.
+//   - Every round begins alike. What a round of sends asked for is canceled behind it, so that no queue grows as no site's
+//     does, and nothing replaces a code that waits.
+//   - The codes that are verified are warm: this daemon sent them a moment ago (see warm.go). Beside them stand cold ones,
+//     which were delivered before it started.
 //   - Sixteen modems that take half a second a text send meanwhile, so the daemon claims, hands over, settles and takes
 //     delivery reports beside it. That it also gets codes through as fast as it takes them on is no promise; how fast that
 //     is where modems take no time, and share the processors with it, is a row of its own ("carried").
@@ -27,10 +30,10 @@ const (
 	acceptModems = 16
 	acceptSubmit = 500 * time.Millisecond
 
-	warmUp    = 256 // requests that nobody counts
-	yardTimes = 2   // a round of the yardstick is so much longer, since it is quicker
-	syncs     = 200 // fsyncs in a round
-	benchWave = 512 // codes that are carried
+	largestRound = 512 // requests
+	yardTimes    = 2   // a round of the yardstick is so much longer, since it is quicker
+	syncs        = 200 // fsyncs in a round
+	benchWave    = 512 // codes that are carried
 )
 
 const (
@@ -38,18 +41,19 @@ const (
 	yardstickName = "bare synced commit, HTTP"
 	sendName      = "send (login challenge)"
 	verifyName    = "verify (login)"
+	coldName      = "verify (login), cold"
 	carriedName   = "send and text on the phone"
 )
 
 // rounds are the numbers of clients and how many requests they make in a round.
-var rounds = [...]struct{ clients, requests int }{{1, 96}, {16, 256}, {64, 512}}
+var rounds = [...]struct{ clients, requests int }{{1, 96}, {16, 256}, {64, largestRound}}
 
 // ratesDir is the data folder of the accounts.
 const ratesDir = "rates"
 
 // throughput measures durable sends and verifies beside the yardstick, and the daemon's memory under them.
 func (b *run) throughput(ctx context.Context) error {
-	n := warmUp
+	n := largestRound // to warm up with
 	for _, r := range rounds {
 		n += b.Rounds * r.requests
 	}
@@ -91,11 +95,12 @@ type arena struct {
 	commits   *caller
 	rig       *rig
 	disk      disk
-	codes     []pending
-	next      int // account whose code is verified next
+	fsync     series
+	cold      []pending
+	next      int // account whose cold code is verified next
 }
 
-// contests measures all three at each number of clients.
+// contests measures all of them at each number of clients.
 func (b *run) contests(ctx context.Context, codes []pending) error {
 	d, err := b.disk()
 	if err != nil {
@@ -107,7 +112,7 @@ func (b *run) contests(ctx context.Context, codes []pending) error {
 		return err
 	}
 	defer y.stop()
-	r, err := b.rig(ctx, ratesDir, rigOptions{modems: acceptModems, submit: acceptSubmit})
+	r, err := b.rig(ctx, ratesDir, rigOptions{modems: acceptModems, submit: acceptSubmit, warm: warmModems})
 	if err != nil {
 		return err
 	}
@@ -115,29 +120,22 @@ func (b *run) contests(ctx context.Context, codes []pending) error {
 	if err := wait(ctx, startSettles); err != nil {
 		return err
 	}
-	a := &arena{yardstick: y, commits: newCaller(y.base, ""), rig: r, disk: d, codes: codes}
+	a := &arena{yardstick: y, commits: newCaller(y.base, ""), rig: r, disk: d, fsync: series{what: fsyncName, clients: 1}, cold: codes}
 	defer a.commits.close()
-	if err := newContest(64).round(ctx, a, warmUp); err != nil {
+	if err := a.turn(ctx, newContest(64), largestRound); err != nil {
 		return err
 	}
-	fsync := &series{what: fsyncName, clients: 1}
 	highest := r.highest()
 	for _, load := range rounds {
 		c := newContest(load.clients)
 		for range b.Rounds {
-			if err := r.rest(ctx); err != nil { // behind the last round
-				return err
-			}
-			if err := fsync.round(ctx, syncs, nil, d.append); err != nil {
-				return err
-			}
-			if err := c.round(ctx, a, load.requests); err != nil {
+			if err := a.turn(ctx, c, load.requests); err != nil {
 				return err
 			}
 		}
-		b.rated(c.yardstick.rate(), c.verify.beside(&c.yardstick), c.send.beside(&c.yardstick))
+		b.rated(c.yardstick.rate(), c.verify.beside(&c.yardstick), c.cold.beside(&c.yardstick), c.send.beside(&c.yardstick))
 	}
-	b.rated(fsync.rate())
+	b.rated(a.fsync.rate())
 	b.report.Memory.Full = highest()
 	return b.peak(r)
 }
@@ -149,29 +147,48 @@ func (b *run) peak(r *rig) error {
 	return err
 }
 
-// contest is the three series of one number of clients.
-type contest struct{ yardstick, verify, send series }
-
-func newContest(clients int) *contest {
-	return &contest{series{what: yardstickName, clients: clients}, series{what: verifyName, clients: clients}, series{what: sendName, clients: clients}}
+// turn is a round of all, with n requests each. The codes that it needs are carried first, and nothing is measured before
+// that and the last round have ended.
+func (a *arena) turn(ctx context.Context, c *contest, n int) error {
+	warm, err := a.rig.freshCodes(ctx, n)
+	if err != nil {
+		return err
+	}
+	if err := a.rig.rest(ctx); err != nil {
+		return err
+	}
+	if err := a.fsync.round(ctx, syncs, nil, a.disk.append); err != nil {
+		return err
+	}
+	return c.round(ctx, a, warm)
 }
 
-// round is a round of each. Who has just logged in logs in again: those accounts have nothing else waiting.
-func (c *contest) round(ctx context.Context, a *arena, n int) error {
+// contest is the series of one number of clients.
+type contest struct{ yardstick, verify, cold, send series }
+
+func newContest(clients int) *contest {
+	named := func(what string) series { return series{what: what, clients: clients} }
+	return &contest{named(yardstickName), named(verifyName), named(coldName), named(sendName)}
+}
+
+// round is a round of each. Who has just logged in with a cold code logs in again: those accounts have nothing else
+// waiting.
+func (c *contest) round(ctx context.Context, a *arena, warm []pending) error {
+	n := len(warm)
 	if err := c.yardstick.round(ctx, yardTimes*n, a.yardstick, a.commits.commit); err != nil {
+		return err
+	}
+	if err := a.rig.verifies(ctx, &c.verify, warm); err != nil {
 		return err
 	}
 	first := a.next
 	a.next += n
-	err := c.verify.round(ctx, n, a.rig.process, func(ctx context.Context, i int) error {
-		return a.rig.verify(ctx, a.codes[first+i])
-	})
-	if err != nil {
+	if err := a.rig.verifies(ctx, &c.cold, a.cold[first:a.next]); err != nil {
 		return err
 	}
 	made := make([]struct{ ID string }, n)
-	err = c.send.round(ctx, n, a.rig.process, func(ctx context.Context, i int) error {
-		return a.rig.login(ctx, first+i, &made[i])
+	err := c.send.round(ctx, n, a.rig.process, func(ctx context.Context, i int) error {
+		return a.rig.login(ctx, accountName(first+i), &made[i])
 	})
 	if err != nil {
 		return err
@@ -181,18 +198,23 @@ func (c *contest) round(ctx context.Context, a *arena, n int) error {
 	})
 }
 
+// The numbers of the accounts' phones begin with this.
+const accountPrefix = "+4477009"
+
 func accountName(i int) string  { return fmt.Sprintf("bench-%d", i) }
-func accountPhone(i int) string { return fmt.Sprintf("+4477009%05d", i%100_000) }
+func accountPhone(i int) string { return fmt.Sprintf(accountPrefix+"%05d", i%100_000) }
 
 // login asks for a code.
-func (r *rig) login(ctx context.Context, account int, out any) error {
-	return r.call(ctx, http.MethodPost, "/v1/challenges", body{"account": accountName(account), "purpose": "login"}, out)
+func (r *rig) login(ctx context.Context, account string, out any) error {
+	return r.call(ctx, http.MethodPost, "/v1/challenges", body{"account": account, "purpose": "login"}, out)
 }
 
-// verify types a code in.
-func (r *rig) verify(ctx context.Context, p pending) error {
-	var judged struct{ ID string }
-	return r.call(ctx, http.MethodPost, "/v1/challenges/"+p.id+"/verify", body{"code": p.code}, &judged)
+// verifies types codes in, as a round.
+func (r *rig) verifies(ctx context.Context, s *series, codes []pending) error {
+	return s.round(ctx, len(codes), r.process, func(ctx context.Context, i int) error {
+		var judged struct{ ID string }
+		return r.call(ctx, http.MethodPost, "/v1/challenges/"+codes[i].id+"/verify", body{"code": codes[i].code}, &judged)
+	})
 }
 
 // carrying measures how fast codes get to the phones through modems that take no time.
@@ -205,7 +227,7 @@ func (b *run) carrying(ctx context.Context) error {
 	carried := series{what: carriedName, clients: 64}
 	err = carried.round(ctx, benchWave, r.process, func(ctx context.Context, i int) error {
 		began := time.Now()
-		if err := r.login(ctx, i, nil); err != nil {
+		if err := r.login(ctx, accountName(i), nil); err != nil {
 			return err
 		}
 		_, err := r.text(ctx, accountPhone(i), began)

@@ -17,6 +17,7 @@ func sample() Report {
 		Rates: []Rate{
 			{What: yardstickName, Clients: 64, PerSecond: 5000, Took: spread, CPU: 0.15, ClientCPU: 0.05},
 			{What: verifyName, Clients: 64, PerSecond: 4500, Took: spread, CPU: 0.2, ClientCPU: 0.05, Ratio: 0.9, Lowest: 0.8, Highest: 1, CPURatio: 0.8},
+			{What: coldName, Clients: 64, PerSecond: 4000, Took: spread, CPU: 0.25, ClientCPU: 0.07, Ratio: 0.8, Lowest: 0.7, Highest: 0.9, CPURatio: 0.625},
 			{What: sendName, Clients: 64, PerSecond: 3000, Took: spread, CPU: 0.35, ClientCPU: 0.05, Ratio: 0.6, Lowest: 0.5, Highest: 0.7, CPURatio: 0.5},
 		},
 		PINs: PINs{Argon2id: 27, Request: 30, Share: 0.9, Memory: Usage{180e6, 160e6, 20e6}},
@@ -37,6 +38,7 @@ func TestPrint(t *testing.T) {
 WHAT                      CLIENTS  PER SECOND  P50 ms  P95 ms  P99 ms  CPU ms  CLIENT'S CPU ms  OF YARDSTICK (ROUNDS)  BY PROCESSOR TIME
 bare synced commit, HTTP  64       5000        1.00    2.00    3.00    0.150   0.050
 verify (login)            64       4500        1.00    2.00    3.00    0.200   0.050            90 % (80 to 100)       80 %
+verify (login), cold      64       4000        1.00    2.00    3.00    0.250   0.070            80 % (70 to 90)        62 %
 send (login challenge)    64       3000        1.00    2.00    3.00    0.350   0.050            60 % (50 to 70)        50 %
 
 Memory at full load: 95 MB at the most; 90 MB resident, of which 60 MB anonymous and 30 MB pages of files
