@@ -62,7 +62,7 @@ func (e *engine) commit(l layer) error {
 	e.durable.Store(n)
 	delete(l, commitKey)
 	for key, rec := range l {
-		e.recent.put(key, rec)
+		e.recent.wrote(key, rec)
 	}
 	e.wrote(l)
 	e.b.metrics.commits.Inc()

@@ -38,6 +38,22 @@ func (c *recent) get(key string) (record, bool) {
 	return r.record, ok
 }
 
+// wrote takes in what a commit has written. Of what is unknown so far only records that their owners load are worth their
+// place: the rest (index entries, events, the audit trail) is written once and read by views.
+func (c *recent) wrote(key string, rec record) {
+	if rec.form != nil || c.knows(key) {
+		c.put(key, rec)
+	}
+}
+
+func (c *recent) knows(key string) bool {
+	if _, ok := c.young[key]; ok {
+		return true
+	}
+	_, ok := c.old[key]
+	return ok
+}
+
 func (c *recent) put(key string, rec record) {
 	if len(rec.value) > recentLarge {
 		delete(c.young, key)
