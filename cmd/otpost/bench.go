@@ -12,7 +12,7 @@ import (
 
 type benchCmd struct {
 	JSON      bool     `help:"Print JSON."`
-	Rounds    int      `default:"6" help:"How many rounds of each rate are measured."`
+	Rounds    int      `default:"5" help:"How many rounds of each rate are measured."`
 	Kept      []int    `default:"0,1000,100000,1000000" help:"With how many messages kept."`
 	Only      []string `enum:"rates,pins,latency,line,kept" help:"Only these parts: rates, pins, latency, line, kept."`
 	Profile   string   `hidden:"" type:"path"` // a folder for profiles of each daemon
