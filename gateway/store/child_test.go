@@ -59,7 +59,7 @@ func child(dir string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return exitOpen
 	}
-	fmt.Println("open")
+	say("open\n")
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = b.Run(ctx) }) // its error is that the store is dead
 	for w := range childWriters {
@@ -93,16 +93,23 @@ func childWrite(ctx context.Context, b *Badger, w int) {
 		})
 		switch {
 		case err == nil:
-			fmt.Printf("ack %d %d\n", w, n) // one write: it is not torn
+			say(fmt.Sprintf("ack %d %d\n", w, n))
 			was = ""
 		case err.Error() != was: // said once
 			was = err.Error()
-			fmt.Printf("err %s\n", was)
+			say(fmt.Sprintf("err %s\n", was))
 		case errors.Is(err, ErrFull):
 			<-time.After(time.Millisecond) // try again
 		case errors.Is(err, ErrUnknown):
 			return
 		}
+	}
+}
+
+// say tells the parent, in one write, so that it is not torn; and again if just that is the call that is made to fail.
+func say(line string) {
+	if _, err := os.Stdout.WriteString(line); err != nil {
+		_, _ = os.Stdout.WriteString(line)
 	}
 }
 
