@@ -72,7 +72,7 @@ type answer struct {
 	request VerifyRequest
 	find    func(store.Txn) (challenge, error)
 	then    func(*work, *challenge) error // when it was right: makes what is shown
-	code    string                        // normalised
+	code    string                        // normalised; the same in each run of the function
 	pin     bool                          // a PIN belongs to it
 	verdict *pinVerdict                   // of the PIN; nil: not computed, because a counter blocks
 }
@@ -93,8 +93,14 @@ func (s *Service) walled(now time.Time, by Caller, a *answer) func(store.Txn) (b
 	}
 }
 
-// errPINFirst ends a transaction that found a challenge whose answer has a PIN to it, which was not computed yet.
-var errPINFirst = errors.New("the pin is to be computed first")
+// pinFirst ends a transaction that found a challenge whose answer has a PIN to it, which was not computed yet. It says what
+// the answer is about; the answer itself stays as it is, for the function of an update may run again.
+type pinFirst struct {
+	account string
+	purpose Purpose
+}
+
+func (pinFirst) Error() string { return "the pin is to be computed first" }
 
 // judge decides on a. A PIN is computed first, outside the transaction and whether or not there is a challenge, so that
 // the time tells nothing; what it came to counts only inside, after the counters.
@@ -107,9 +113,11 @@ func (s *Service) judge(ctx context.Context, now time.Time, by Caller, a *answer
 			return err
 		}
 		err := s.do(ctx, now, by, a.action, a.account, func(w *work) error { return w.judge(a) })
-		if !errors.Is(err, errPINFirst) {
+		first := pinFirst{}
+		if !errors.As(err, &first) {
 			return err
 		}
+		a.account, a.purpose = first.account, first.purpose
 	}
 }
 
@@ -219,8 +227,7 @@ func (w *work) judge(a *answer) error {
 func (w *work) identify(a *answer, c *challenge) error {
 	w.account = c.Account
 	if w.policy.Purposes[c.Purpose].PIN == PINAtVerify {
-		a.account, a.purpose = c.Account, c.Purpose
-		return errPINFirst
+		return pinFirst{c.Account, c.Purpose}
 	}
 	return w.wellFormed(a, c.Purpose)
 }
