@@ -31,7 +31,8 @@ func engineOptions(dir string, log badger.Logger) badger.Options {
 }
 
 // roomForOld returns opt with memtables as large as an earlier version's, if one is there that did not end by itself: it
-// would not fit into a smaller one. It is gone when this process ends as it should.
+// would not fit into a smaller one. It is gone when this process ends as it should. The engine gives a memtable's file twice its
+// size, and cuts it to what is in it when it opens: so of another size there may be one that an earlier version wrote.
 func roomForOld(opt badger.Options) (badger.Options, error) {
 	names, err := filepath.Glob(filepath.Join(opt.Dir, "*.mem"))
 	if err != nil {
@@ -42,7 +43,7 @@ func roomForOld(opt badger.Options) (badger.Options, error) {
 		if err != nil {
 			return opt, err
 		}
-		if st.Size() > 2*memTable { // the engine gives a memtable's file twice its size
+		if st.Size() > memTable && st.Size() != 2*memTable {
 			return opt.WithMemTableSize(oldMemTable), nil
 		}
 	}
