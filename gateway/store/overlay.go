@@ -35,9 +35,10 @@ type reader interface {
 	scan(r Range, f func(key string, rec record) bool) error
 }
 
-// keeper is a reader that remembers the forms of records.
+// keeper is a reader that remembers the forms of records, and then without their values.
 type keeper interface {
 	keep(key string, form any)
+	whole(key string) (record, error) // is get with the value as it is stored, of which a form may hold only a part
 }
 
 // never is the collect time of what is kept.
@@ -73,8 +74,10 @@ func (t *txn) lookup(key string) (record, error) {
 // keep leaves the form of the record at key where it will be found again.
 func (t *txn) keep(key string, form any) {
 	if rec, ok := t.own[key]; ok {
-		rec.form = form
-		t.own[key] = rec
+		if rec.value != nil { // otherwise the form that it has is all there is, and this one may hold only a part
+			rec.form = form
+			t.own[key] = rec
+		}
 		return
 	}
 	if _, ok := t.pending[key]; ok {
@@ -85,6 +88,20 @@ func (t *txn) keep(key string, form any) {
 	}
 }
 
+// valued is rec, which lookup found at key, with its value.
+func (t *txn) valued(key string, rec record) (record, error) {
+	if rec.value != nil {
+		return rec, nil
+	}
+	_, own := t.own[key]
+	_, pending := t.pending[key]
+	if k, ok := t.base.(keeper); ok && !own && !pending {
+		return k.whole(key)
+	}
+	err := rec.encode(key)
+	return rec, err
+}
+
 // Get implements Txn.
 func (t *txn) Get(key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
@@ -92,7 +109,7 @@ func (t *txn) Get(key string) ([]byte, error) {
 	}
 	rec, err := t.lookup(key)
 	if err == nil {
-		err = rec.encode(key)
+		rec, err = t.valued(key, rec)
 	}
 	if err != nil {
 		return nil, err

@@ -120,3 +120,12 @@ func (r recentReader) get(key string) (record, error) {
 
 // keep implements keeper.
 func (r recentReader) keep(key string, form any) { r.recent.keep(key, form) }
+
+// whole implements keeper.
+func (r recentReader) whole(key string) (record, error) {
+	rec, err := r.badgerReader.get(key)
+	if err == nil {
+		r.recent.put(key, rec)
+	}
+	return rec, err
+}

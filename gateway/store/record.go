@@ -37,7 +37,7 @@ func loadForm[T any](t *txn, s *shape, key string) (v T, err error) {
 	}
 	form, ok := rec.form.(*T)
 	if !ok {
-		if err := rec.encode(key); err != nil {
+		if rec, err = t.valued(key, rec); err != nil {
 			return v, err
 		}
 		form = new(T)

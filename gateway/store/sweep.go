@@ -72,6 +72,9 @@ func (t *txn) rewrite(key string) error {
 		return nil
 	}
 	rec, err := t.base.get(key)
+	if err == nil {
+		rec, err = t.valued(key, rec)
+	}
 	var corrupt *CorruptError
 	if errors.Is(err, ErrNotFound) || errors.As(err, &corrupt) {
 		return nil
