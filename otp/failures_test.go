@@ -159,7 +159,13 @@ func TestFailuresAgainstAModel(t *testing.T) {
 		now := start
 		row := 0                 // admitted since the last success or served block
 		var wall, pale time.Time // when a block for all, for strangers, began
-		served := func(since time.Time) bool { return !since.IsZero() && now.Sub(since) >= p.Block }
+		pass := func() {         // by blocks that have run their time
+			for _, since := range []*time.Time{&wall, &pale} {
+				if !since.IsZero() && now.Sub(*since) >= p.Block {
+					row, *since = 0, time.Time{}
+				}
+			}
+		}
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			switch rapid.IntRange(0, 9).Draw(t, "step") {
 			case 0:
@@ -176,6 +182,7 @@ func TestFailuresAgainstAModel(t *testing.T) {
 				}
 			case 3:
 				f.settle(now)
+				pass()
 				actor := rapid.SampledFrom([]string{"", "a"}).Draw(t, "winner")
 				if f.blocked(now, actor) == 0 {
 					f.raise(p, now, actor)
@@ -185,21 +192,19 @@ func TestFailuresAgainstAModel(t *testing.T) {
 			default:
 				actor := rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "actor")
 				f.settle(now)
+				pass()
 				if f.blocked(now, actor) > 0 {
 					continue
-				}
-				if served(wall) || served(pale) {
-					row = 0
 				}
 				row++
 				if left := f.left(p, now, actor); left == 0 {
 					t.Fatalf("admitted with none left: %+v", f)
 				}
 				f.raise(p, now, actor)
-				if f.Everyone.left(now) > 0 {
+				if f.Everyone.Since.Equal(now) {
 					wall = now
 				}
-				if f.Strangers.left(now) > 0 && actor != "" {
+				if f.Strangers.Since.Equal(now) {
 					pale = now
 				}
 				if row > p.Max {
