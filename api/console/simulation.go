@@ -87,7 +87,7 @@ func (c *Console) watchPhones(ctx context.Context, s *session, r *http.Request, 
 	}
 	look := simulator{api}
 	newest, err := look.texts(ctx, "", 1)
-	for err == nil {
+	for err == nil && ctx.Err() == nil { // a call whose caller is gone is answered at once, and not with an error
 		var after uint64
 		if len(newest) > 0 {
 			after = newest[0].ID

@@ -1,7 +1,12 @@
 package console
 
 import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +42,32 @@ func TestThread(t *testing.T) {
 	unknown := thread(at(40), "+447700900001", got[:1], nil, nil)
 	if diff := cmp.Diff([]bubble{{Text: "c 333333", At: at(31), Code: "333333", Parts: 1, Modem: "sim0"}}, unknown); diff != "" {
 		t.Errorf("a code whose message is not known: -want +got:\n%s", diff)
+	}
+}
+
+// Whoever watches the phones ends with its context, although the API answers a caller that is gone at once and without an error.
+func TestWatchPhonesEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var calls atomic.Int64
+	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch calls.Add(1) {
+		case 1: // what there is
+		case 2: // what comes: nothing, until the tab is closed
+			cancel()
+			<-r.Context().Done()
+		default:
+			w.WriteHeader(http.StatusTooManyRequests) // as the API's own limit ends it at last
+		}
+		_, _ = w.Write([]byte(`{"messages":[]}`)) // it is kept in memory
+	})
+	c, err := New(Config{API: api, Log: slog.New(slog.DiscardHandler), Simulated: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/console/live", nil)
+	c.watchPhones(ctx, &session{}, r.WithContext(ctx), &narrator{w: httptest.NewRecorder(), header: http.Header{}})
+	if n := calls.Load(); n > 2 {
+		t.Errorf("%d calls were made, want 2", n)
 	}
 }
 
