@@ -168,3 +168,23 @@ func nearest(found []candidate, r driver.Report) []candidate {
 	}
 	return found[:n]
 }
+
+// A part that went out again with the same reference has the later time in the store: once it is pushed out, memory does not
+// claim to know all that is as late as that.
+func TestLatelyForgetsTheLaterToo(t *testing.T) {
+	l := &lately{ids: map[string][]string{}}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	again := at.Add(time.Minute)
+	l.add(latelyPart{"ref/7/", "again", at})
+	l.add(latelyPart{"ref/8/", "other", at})
+	l.add(latelyPart{"ref/7/", "again", again}) // its record has this time now
+	for i := 0; len(l.ids["ref/7/"]) > 0; i++ {
+		if i > 2*maxLately {
+			t.Fatal("it is never forgotten")
+		}
+		l.add(latelyPart{"ref/9/", fmt.Sprint(i), at.Add(2 * time.Minute)})
+	}
+	if l.since.Before(again) {
+		t.Errorf("since %v, but a part of %v is forgotten", l.since, again)
+	}
+}

@@ -125,6 +125,42 @@ func TestFormsAndBytesAgree(t *testing.T) {
 	}
 }
 
+// A record that is also read as a type which holds only a part of it stays whole on every engine.
+func TestFormsOfTwoTypes(t *testing.T) {
+	type whole struct {
+		A string `json:"a"`
+		B string `json:"b"`
+	}
+	type part struct {
+		A string `json:"a"`
+	}
+	want := whole{"a", "b"}
+	save := func(tx Txn) error { return Save(tx, "t/a", want, never) }
+	readPart := func(tx Txn) error {
+		_, err := Load[part](tx, "t/a")
+		return err
+	}
+	for _, e := range batchEngines(t) {
+		t.Run(fmt.Sprintf("%T", e), func(t *testing.T) {
+			check := func(tx Txn) error {
+				got, err := Load[whole](tx, "t/a")
+				if got != want {
+					t.Errorf("%+v", got)
+				}
+				return err
+			}
+			mustUpdate(t, e, save)
+			mustUpdate(t, e, readPart)
+			mustUpdate(t, e, check)
+			mustUpdate(t, e, func(tx Txn) error { return errors.Join(save(tx), readPart(tx), check(tx)) })
+			mustUpdate(t, e, check)
+			if err := e.View(t.Context(), check); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // batchEngines are a Memory, and a Badger whose updates go through the writer.
 func batchEngines(t *testing.T) []KV {
 	t.Helper()
