@@ -37,7 +37,6 @@ type conn struct {
 	age    atomic.Uint64
 	busy   atomic.Bool // a request that was let in is with its handler
 	known  bool        // a caller was let in on it; under of.mu
-	closed sync.Once
 }
 
 func newConns(l net.Listener, limits Limits, m *metrics) *conns {
@@ -83,6 +82,9 @@ func (l *conns) admit(c net.Conn) (*conn, bool) {
 	}
 	fits := limit == "" || victim != nil
 	if fits {
+		if victim != nil {
+			l.forget(victim) // first, that never more are counted than may be
+		}
 		l.next++
 		n.age.Store(l.next)
 		l.open[n] = struct{}{}
@@ -141,19 +143,25 @@ func (l *conns) tally(source netip.Prefix, open, known int) {
 	l.of[source] = t
 }
 
+// forget takes a connection out of what is counted, once. The caller holds mu.
+func (l *conns) forget(c *conn) {
+	if _, open := l.open[c]; !open {
+		return
+	}
+	delete(l.open, c)
+	known := 0
+	if c.known {
+		known = -1
+	}
+	l.tally(c.source, -1, known)
+	l.count(-1)
+}
+
 // Close implements net.Conn.
 func (c *conn) Close() error {
-	c.closed.Do(func() {
-		c.of.mu.Lock()
-		defer c.of.mu.Unlock()
-		delete(c.of.open, c)
-		known := 0
-		if c.known {
-			known = -1
-		}
-		c.of.tally(c.source, -1, known)
-		c.of.count(-1)
-	})
+	c.of.mu.Lock()
+	c.of.forget(c)
+	c.of.mu.Unlock()
 	return c.Conn.Close()
 }
 

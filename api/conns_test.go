@@ -10,6 +10,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // dialFrom connects from an address of loopback.
@@ -122,6 +124,30 @@ func TestStrangersPushOutStrangers(t *testing.T) {
 		t.Error("a second connection of the caller was lost to strangers before its first request")
 	}
 }
+
+// At no instant are more connections counted than may be open: who goes has gone from the count when the newest comes into it.
+func TestNeverMoreThanMayBe(t *testing.T) {
+	for name, limits := range map[string]Limits{"total": {Conns: 3, PerPeer: 9}, "source": {Conns: 9, PerPeer: 3}} {
+		l := newConns(addressed{}, limits, must(newMetrics(prometheus.NewRegistry(), "test")))
+		open, most := 0.0, 0.0
+		l.count = func(delta float64) { open += delta; most = max(most, open) }
+		for range 10 {
+			near, far := net.Pipe()
+			defer near.Close()
+			if c, ok := l.admit(far); ok {
+				defer c.Close()
+			}
+		}
+		if open != 3 || most != 3 {
+			t.Errorf("cap by %s of 3: %.0f open after ten came, %.0f at most", name, open, most)
+		}
+	}
+}
+
+// addressed is a listener of which only the address is asked.
+type addressed struct{ net.Listener }
+
+func (addressed) Addr() net.Addr { return &net.TCPAddr{} }
 
 // drained reads what is left of an answer.
 func drained(c net.Conn) bool {
