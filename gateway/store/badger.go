@@ -47,7 +47,8 @@ type Badger struct {
 	engine  *engine
 
 	dead   chan struct{} // closed when a commit's outcome is unknown
-	forget chan struct{} // of capacity 1: enough was written to look at what is resident
+	forget after         // enough was written to look at what is resident
+	ahead  after         // enough was written to look for another log
 	low    atomic.Bool
 
 	mu      sync.Mutex

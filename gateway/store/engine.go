@@ -15,7 +15,6 @@ type engine struct {
 	b       *Badger
 	durable atomic.Uint64 // number of the newest commit
 	recent  recent        // the writer's
-	written int           // the writer's: bytes since the last look at what is resident
 }
 
 func (b *Badger) startWriter(commit uint64) {
@@ -104,4 +103,33 @@ func (b *Badger) shut() error {
 		err = errors.Join(err, fmt.Errorf("close store: %w", cerr))
 	}
 	return errors.Join(err, b.lock.Close())
+}
+
+// wrote counts what a commit wrote, and wakes the housekeeping when it was enough.
+func (e *engine) wrote(l layer) {
+	n := 0
+	for key, rec := range l {
+		n += len(key) + len(rec.value) + entryOverhead
+	}
+	e.b.forget.add(n)
+	e.b.ahead.add(n)
+}
+
+// after wakes a task each time so many bytes have been committed. What it counts is the writer's.
+type after struct {
+	bytes, n int
+	wake     chan struct{} // of capacity 1
+}
+
+func newAfter(bytes int) after { return after{bytes: bytes, wake: make(chan struct{}, 1)} }
+
+func (a *after) add(n int) {
+	if a.n += n; a.n < a.bytes {
+		return
+	}
+	a.n = 0
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
 }

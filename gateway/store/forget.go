@@ -21,21 +21,6 @@ const (
 	mayStay     = 32 << 20         // bytes of mapped files, the program among them, that may be resident
 )
 
-// wrote counts what a commit wrote, and wakes the housekeeping when it was enough. It belongs to the writer.
-func (e *engine) wrote(l layer) {
-	for key, rec := range l {
-		e.written += len(key) + len(rec.value) + entryOverhead
-	}
-	if e.written < forgetAfter {
-		return
-	}
-	e.written = 0
-	select {
-	case e.b.forget <- struct{}{}:
-	default:
-	}
-}
-
 // forgetSome lets go of the tables' pages if there are too many of them, and of the buffers that tables were made in.
 func (b *Badger) forgetSome() {
 	emptyPool(allocators(b.db))

@@ -34,7 +34,7 @@ func engineOptions(dir string, log badger.Logger) badger.Options {
 // would not fit into a smaller one. It is gone when this process ends as it should. The engine gives a memtable's file twice its
 // size, and cuts it to what is in it when it opens: so of another size there may be one that an earlier version wrote.
 func roomForOld(opt badger.Options) (badger.Options, error) {
-	names, err := filepath.Glob(filepath.Join(opt.Dir, "*.mem"))
+	names, err := filepath.Glob(filepath.Join(opt.Dir, logPattern))
 	if err != nil {
 		return opt, err
 	}

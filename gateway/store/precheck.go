@@ -45,7 +45,7 @@ func precheck(opt badger.Options) error {
 
 // checkNew refuses a folder whose list of tables is gone.
 func checkNew(dir string) error {
-	for _, pattern := range []string{"*.sst", "*.mem"} {
+	for _, pattern := range []string{"*.sst", logPattern} {
 		if names, _ := filepath.Glob(filepath.Join(dir, pattern)); len(names) > 0 { // the patterns are well-formed
 			return fmt.Errorf("%s is missing though %s is there: put it back, or restore a backup",
 				filepath.Join(dir, badger.ManifestFilename), names[0])

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -24,6 +25,11 @@ func (b *Badger) Run(ctx context.Context) error {
 	defer forgetTick.Stop()
 	sweepTick := time.NewTicker(sweepEvery)
 	defer sweepTick.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	var ahead sync.WaitGroup
+	ahead.Go(func() { b.runAhead(ctx) })
+	defer ahead.Wait()
+	defer cancel()
 	progress := sweep{over: len(b.cfg.Keys.IDs()) == 1}
 	for {
 		if progress.over {
@@ -38,7 +44,7 @@ func (b *Badger) Run(ctx context.Context) error {
 			b.watchSpace()
 		case <-noteTick.C:
 			b.takeNote()
-		case <-b.forget:
+		case <-b.forget.wake:
 			b.forgetSome()
 		case <-forgetTick.C:
 			b.forgetSome()
