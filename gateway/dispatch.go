@@ -200,7 +200,7 @@ func (g *Gateway) settleIn(tx store.Txn, now time.Time, m *modemState, j *job, r
 		return nil
 	}
 	if doubted { // or it would take reports that are about others
-		if err := g.unshelve(tx, g.refPrefix("unsure", claimed)+msg.ID); err != nil {
+		if err := g.unshelve(tx, g.unsureKey(claimed, msg.ID, j.attempt)); err != nil {
 			return err
 		}
 	}

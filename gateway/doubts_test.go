@@ -28,7 +28,7 @@ func TestReportWaitsForVerdictOfRival(t *testing.T) {
 		{"accepted late", late(driver.Result{Outcome: driver.Accepted}), 70 * time.Second, time.Second, Uncertain, Delivered},
 		{"accepted late, clock behind", late(driver.Result{Outcome: driver.Accepted}), 70 * time.Second, -4 * time.Second, Uncertain, Delivered},
 		{"accepted late, clock behind, report at once", late(driver.Result{Outcome: driver.Accepted}), 5 * time.Second, -4 * time.Second, Uncertain, Delivered},
-		{"no verdict", late(driver.Result{Outcome: driver.Unknown}), 70 * time.Second, time.Second, Uncertain, Delivered},
+		{"no verdict", late(driver.Result{Outcome: driver.Unknown}), 70 * time.Second, time.Second, Uncertain, Uncertain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, modems(1), func(t *testing.T, b *bench) {
@@ -54,6 +54,149 @@ func TestReportWaitsForVerdictOfRival(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Of two hand-overs to one phone by one SIM, both in doubt for good, a report goes to the one that it is clearly about: it was
+// submitted while that lasted, or nearer to it by more than clocks are off. Else neither is called delivered.
+func TestReportOfOneOfTwoInDoubt(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		parts       int           // of the first
+		lasts       time.Duration // likewise
+		gap         time.Duration // until the second
+		sent        time.Duration // after the second was handed over, by the network's clock
+		first, then Status
+	}{
+		{"last part of a slow text", 3, 100 * time.Second, time.Second, -2 * time.Second, Uncertain, Uncertain},
+		{"behind a slow text", 3, 100 * time.Second, time.Second, time.Second, Uncertain, Uncertain},
+		{"seconds apart", 1, 4 * time.Second, 20 * time.Second, time.Second, Uncertain, Uncertain},
+		{"a minute apart", 1, 4 * time.Second, time.Minute, time.Second, Uncertain, Delivered},
+		{"a minute apart, about the first", 1, 4 * time.Second, time.Minute, -62 * time.Second, Delivered, Uncertain},
+		{"a minute apart, between them", 1, 4 * time.Second, time.Minute, -28 * time.Second, Uncertain, Uncertain},
+		{"a minute behind a slow text", 3, 100 * time.Second, time.Minute, time.Second, Uncertain, Delivered},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				m := b.modems[0]
+				m.plays(func(n int, _ driver.Submit) fakeAct {
+					if n == 0 {
+						return unknown(true, tt.lasts)
+					}
+					return unknown(true, time.Second)
+				})
+				first := b.enqueue(text(alice, strings.Repeat("x", 150*tt.parts)))
+				sleep(tt.lasts + tt.gap)
+				d := code(alice, 5*time.Minute)
+				d.Unsure = Keep
+				then, began := b.enqueue(d), time.Now()
+				sleep(5 * time.Second)
+				b.tell(m, alice, 77, began.Add(tt.sent))
+				sleep(10 * time.Minute)
+				b.wantStatus(first, tt.first)
+				b.wantStatus(then, tt.then)
+			})
+		})
+	}
+}
+
+// A report that may be about either of two hand-overs is the other's once one has its own, and so on.
+func TestReportOfTheOneLeft(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m, began := b.modems[0], time.Now()
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, 4*time.Second) })
+		ids := make([]string, 3)
+		for i := range ids {
+			ids[i] = b.enqueue(text(alice, "hello"))
+			sleep(40 * time.Second)
+		}
+		b.tell(m, alice, 76, began.Add(70*time.Second)) // between the second and the third
+		b.tell(m, alice, 77, began.Add(30*time.Second)) // between the first and the second
+		for _, id := range ids {
+			b.wantStatus(id, Uncertain)
+		}
+		b.tell(m, alice, 78, began.Add(time.Second))
+		for _, id := range ids {
+			b.wantStatus(id, Delivered)
+		}
+	})
+}
+
+// What was submitted while a hand-over lasted is no distance from it, however long that was.
+func TestOff(t *testing.T) {
+	u := refRecord{At: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}
+	u.Done = u.At.Add(100 * time.Second)
+	for after, want := range map[time.Duration]time.Duration{
+		-10 * time.Second: 9 * time.Second, // a time of submission is a whole second
+		0:                 0, 50 * time.Second: 0, 99 * time.Second: 0,
+		130 * time.Second: 30 * time.Second, time.Hour: clockSpread, -time.Hour: clockSpread,
+	} {
+		if got := u.off(driver.Report{Sent: u.At.Add(after)}); got != want {
+			t.Errorf("%v after the hand-over it is %v off, want %v", after, got, want)
+		}
+	}
+	if got := u.off(driver.Report{}); got != clockSpread {
+		t.Errorf("without a time it is %v off", got)
+	}
+}
+
+// Whichever of a message's own hand-overs a report is about, the phone has the message.
+func TestReportOfEitherHandOver(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, 4*time.Second) })
+		id, began := b.enqueue(code(alice, 5*time.Minute)), time.Now()
+		sleep(time.Minute)
+		if m := b.wantStatus(id, Uncertain); len(m.Attempts) != 2 {
+			t.Fatalf("attempts %+v", m.Attempts)
+		}
+		b.tell(m, alice, 77, began.Add(6*time.Second))
+		b.wantStatus(id, Delivered)
+	})
+}
+
+// While a second hand-over is under way its reports wait for its references, or the first, in doubt, would take a part from it.
+func TestReportOfSecondHandOverWaits(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(n int, _ driver.Submit) fakeAct {
+			if n == 0 {
+				return unknown(false, 4*time.Second)
+			}
+			return fakeAct{happens: true, hang: 20 * time.Second, result: driver.Result{Outcome: driver.Accepted}}
+		})
+		d := text(alice, strings.Repeat("x", 200))
+		d.Unsure = ResendOnce
+		id, began := b.enqueue(d), time.Now()
+		sleep(5 * time.Second)
+		b.tell(m, alice, 103, began.Add(5*time.Second))
+		b.wantStatus(id, Sending)
+		sleep(30 * time.Second)
+		if a := b.wantStatus(id, Sent).Attempts[1]; len(a.References) != 2 || a.References[1] != 103 {
+			t.Fatalf("attempt %+v", a)
+		}
+		b.tell(m, alice, 102, began.Add(5*time.Second))
+		b.wantStatus(id, Delivered)
+	})
+}
+
+// A hand-over in doubt still counts when its message is in doubt once more: its report is not another message's.
+func TestReportOfEarlierHandOver(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(n int, _ driver.Submit) fakeAct {
+			return []fakeAct{unknown(false, time.Second), unknown(true, 2*time.Minute), unknown(false, time.Second)}[n]
+		})
+		lost := b.enqueue(text(alice, "hello"))
+		sleep(5 * time.Second)
+		id, began := b.enqueue(code(alice, 5*time.Minute)), time.Now()
+		sleep(10 * time.Second)
+		b.tell(m, alice, 77, began.Add(time.Second))
+		sleep(10 * time.Minute)
+		if m := b.wantStatus(id, Uncertain); len(m.Attempts) != 2 {
+			t.Errorf("attempts %+v", m.Attempts)
+		}
+		b.wantStatus(lost, Uncertain)
+	})
 }
 
 // The only hand-over that a report may be about gets it at once, though it still owes its verdict: a code is not sent again then.

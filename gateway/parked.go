@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"otpost/driver"
@@ -40,22 +43,48 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 	return nil
 }
 
-// undecided says whether a report without a known reference may be about several hand-overs of which one still owes its verdict.
-func (g *Gateway) undecided(tx store.Txn, now time.Time, sim string, r driver.Report) (bool, error) {
-	ids, owed := map[string]bool{}, false
-	if err := g.eachUnsure(tx, now, sim, r, func(id string, _ refRecord) { ids[id] = true }); err != nil {
-		return false, err
+// unsureKey names the record of a hand-over with nameless parts.
+func (g *Gateway) unsureKey(sim, id string, attempt int) string {
+	return g.refPrefix("unsure", sim) + id + "/" + strconv.Itoa(attempt)
+}
+
+// unsureID returns the message that the record is about.
+func unsureID(key string) string {
+	id, _, _ := strings.Cut(key[len(shelfName(key)):], "/")
+	return id
+}
+
+// unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing: same SIM, same phone, and
+// submitted while it lasted. Clocks are off by some seconds, so what is nearer than another message's by less than that need not be
+// the one: nobody can tell then, and a message that stays in doubt is better than one called delivered that no phone has. Nor is
+// any chosen while another's verdict is owed: that may tell.
+func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Report) (key string, ref refRecord, err error) {
+	off := map[string]time.Duration{}
+	if err := g.eachUnsure(tx, now, sim, r, func(k string, u refRecord) {
+		off[k] = u.off(r)
+		if key == "" || off[k] < off[key] {
+			key, ref = k, u
+		}
+	}); err != nil || key == "" {
+		return "", ref, err
 	}
-	err := g.eachOwed(tx, sim, r, func(m *Message, _ int) { ids[m.ID], owed = true, true })
-	return owed && len(ids) > 1, err
+	owed := false
+	if err := g.eachOwed(tx, sim, r, func(m *Message, i int) { off[g.unsureKey(sim, m.ID, i)], owed = 0, true }); err != nil {
+		return "", ref, err
+	}
+	for k, d := range off {
+		if k != key && (owed || unsureID(k) != unsureID(key) && d-off[key] <= clockSkew) {
+			return "", ref, nil
+		}
+	}
+	return key, ref, nil
 }
 
 // eachUnsure calls f with the hand-overs with nameless parts that a report may be about.
-func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.Report, f func(id string, u refRecord)) error {
-	prefix := g.refPrefix("unsure", sim)
-	return shelved(g, tx, prefix, func(key string, u refRecord) bool {
+func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.Report, f func(key string, u refRecord)) error {
+	return shelved(g, tx, g.refPrefix("unsure", sim), func(key string, u refRecord) bool {
 		if samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew) {
-			f(key[len(prefix):], u)
+			f(key, u)
 		}
 		return true
 	})
@@ -80,37 +109,43 @@ func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *
 	return nil
 }
 
-// reconsider offers the parked reports of a SIM to its hand-overs, now that one more has its verdict or is in doubt.
+// reconsider offers the parked reports of a SIM to its hand-overs, now that more is known of one: it has its verdict, is in doubt,
+// or has its report. Whenever one is taken, those before it may be about one hand-over less.
 func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
 	parked := map[string]driver.Report{}
-	var keys []string
-	if err := g.eachEarly(tx, now, g.refPrefix("early", sim), func(key string, r driver.Report) {
-		parked[key], keys = r, append(keys, key)
-	}); err != nil {
+	if err := g.eachEarly(tx, now, g.refPrefix("early", sim), func(key string, r driver.Report) { parked[key] = r }); err != nil {
 		return err
 	}
-	for _, key := range keys {
-		flight, err := g.inFlight(tx, sim, parked[key])
-		if err != nil {
-			return err
-		}
-		outcome, err := g.match(tx, now, sim, flight, parked[key]) // the same report may have been parked twice
-		if err != nil {
-			return err
-		}
-		if outcome == "" {
-			if outcome, err = g.settleUnsure(tx, now, sim, flight, parked[key]); err != nil {
+	for left := -1; left != len(parked); {
+		left = len(parked)
+		for _, key := range slices.Sorted(maps.Keys(parked)) {
+			taken, err := g.offer(tx, now, sim, parked[key])
+			if err != nil {
 				return err
 			}
-		}
-		if outcome == "" {
-			continue
-		}
-		if err := g.unshelve(tx, key); err != nil {
-			return err
+			if !taken {
+				continue
+			}
+			if err := g.unshelve(tx, key); err != nil {
+				return err
+			}
+			delete(parked, key)
 		}
 	}
 	return nil
+}
+
+// offer books a parked report if it is clear by now what it is about.
+func (g *Gateway) offer(tx store.Txn, now time.Time, sim string, r driver.Report) (taken bool, err error) {
+	flight, err := g.inFlight(tx, sim, r)
+	if err != nil {
+		return false, err
+	}
+	outcome, err := g.match(tx, now, sim, flight, r) // the same report may have been parked twice
+	if err == nil && outcome == "" {
+		outcome, err = g.settleUnsure(tx, now, sim, r)
+	}
+	return outcome != "", err
 }
 
 func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, f func(key string, r driver.Report)) error {
@@ -125,9 +160,9 @@ func (g *Gateway) eachEarly(tx store.Txn, now time.Time, prefix string, f func(k
 // forgetReports removes what was kept for the reports of a message.
 func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 	var keys []string
-	for _, a := range m.Attempts {
+	for i, a := range m.Attempts {
 		sim := simOr(a.ICCID, a.Modem)
-		if err := g.unshelve(tx, g.refPrefix("unsure", sim)+m.ID); err != nil {
+		if err := g.unshelve(tx, g.unsureKey(sim, m.ID, i)); err != nil {
 			return err
 		}
 		for _, ref := range a.References {

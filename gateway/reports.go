@@ -27,6 +27,7 @@ type refRecord struct {
 	Part    int       `json:"part"` // within the attempt
 	To      string    `json:"to"`   // its end, as samePhone needs it: the record may outlive the message
 	At      time.Time `json:"at"`
+	Done    time.Time `json:"done,omitzero"` // of a hand-over with nameless parts: when it can have been submitted at the latest
 }
 
 // An earlyRecord is a report that named no part we knew of yet.
@@ -65,8 +66,13 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 			}
 		}
 		if outcome == "" {
-			if outcome, err = g.settleUnsure(tx, now, sim, early, r); err != nil {
+			if outcome, err = g.settleUnsure(tx, now, sim, r); err != nil {
 				return err
+			}
+			if outcome != "" { // those that wait may be about one less
+				if err := g.reconsider(tx, now, sim); err != nil {
+					return err
+				}
 			}
 		}
 		if outcome == "" {
@@ -128,7 +134,7 @@ func (g *Gateway) flights(sim, to string) []string {
 
 // match finds the part that a report is about by SIM, reference, recipient and time, and records it. An empty outcome
 // means that there is none, or that a hand-over whose reference is not known yet is nearer in time: if it is in flight,
-// its verdict will tell, and if it is in doubt, the report goes to it unless the part that is known fits as well.
+// its verdict will tell, and if it is in doubt, the report is not the known part's unless that fits as well.
 func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
 	prefix := g.refPrefix("ref", sim) + refPart(r.Reference)
 	found, err := g.candidates(tx, now, prefix, r)
@@ -144,11 +150,11 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Tim
 			break
 		}
 		if !near(c.ref.At, r) {
-			id, unsure, err := g.unsureOf(tx, now, sim, flight, r)
-			if err != nil {
+			closer := false
+			if err := g.eachUnsure(tx, now, sim, r, func(_ string, u refRecord) { closer = closer || near(u.At, r) }); err != nil {
 				return "", err
 			}
-			if id != "" && near(unsure.At, r) {
+			if closer {
 				break
 			}
 		}
@@ -180,6 +186,14 @@ func distance(at time.Time, r driver.Report) time.Duration {
 		return d
 	}
 	return clockSpread
+}
+
+// off tells how far a report's time of submission is from a hand-over as a whole: one of several parts, or one that hangs, lasts.
+func (u refRecord) off(r driver.Report) time.Duration {
+	if !r.Sent.Before(u.At) && r.Sent.Before(u.Done) {
+		return 0
+	}
+	return min(distance(u.At, r), distance(u.Done, r))
 }
 
 // record applies a report to a message and writes what follows.
@@ -220,48 +234,29 @@ func near(at time.Time, r driver.Report) bool {
 	return plausible(at, r, clockSkew) && distance(at, r) < clockSpread
 }
 
-// settleUnsure gives a report whose reference nobody knows to a hand-over that has parts without one: same SIM, same phone,
-// and nearer in time than the one that the modem is busy with. If it may be about several, it waits until none of them owes its
-// verdict: that may tell.
-func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (string, error) {
-	prefix := g.refPrefix("unsure", sim)
-	id, ref, err := g.unsureOf(tx, now, sim, flight, r)
-	if err != nil || id == "" {
+// settleUnsure gives a report whose reference nobody knows to the hand-over with parts without one that it is about. Unless that
+// is clear it waits for a verdict, or for a report that leaves fewer to choose from.
+func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver.Report) (string, error) {
+	key, ref, err := g.unsureOf(tx, now, sim, r)
+	if err != nil || key == "" {
 		return "", err
 	}
-	if wait, err := g.undecided(tx, now, sim, r); err != nil || wait {
-		return "", err
-	}
-	m, err := g.find(tx, id)
+	m, err := g.find(tx, unsureID(key))
 	if err != nil {
 		return "", ignoreNotFound(err)
 	}
-	a := m.Attempts[ref.Attempt]
-	if !m.nameless(a) {
-		return "", g.unshelve(tx, prefix+id)
+	if !m.nameless(m.Attempts[ref.Attempt]) {
+		return "", g.unshelve(tx, key)
 	}
 	outcome, err := g.record(tx, now, sim, &m, func() { m.settleByReport(now, ref.Attempt, r) }, r)
 	if err != nil {
 		return "", err
 	}
-	part := len(m.Attempts[ref.Attempt].References) - 1
-	if err := g.saveRef(tx, sim, &m, ref.Attempt, part); err != nil {
-		return "", err
+	a := m.Attempts[ref.Attempt]
+	if err := g.saveRef(tx, sim, &m, ref.Attempt, len(a.References)-1); err != nil || m.nameless(a) {
+		return outcome, err
 	}
-	if m.doubtful() || m.nameless(m.Attempts[ref.Attempt]) {
-		return outcome, nil
-	}
-	return outcome, g.unshelve(tx, prefix+id)
-}
-
-// unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing.
-func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, flight time.Time, r driver.Report) (id string, ref refRecord, err error) {
-	err = g.eachUnsure(tx, now, sim, r, func(other string, u refRecord) {
-		if (flight.IsZero() || nearer(u.At, flight, r)) && (id == "" || nearer(u.At, ref.At, r)) {
-			id, ref = other, u
-		}
-	})
-	return id, ref, err
+	return outcome, g.unshelve(tx, key)
 }
 
 // await makes the parts of an attempt known to later reports, and takes in those that came before the verdict.
@@ -269,8 +264,11 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	a := &m.Attempts[i]
 	sim := simOr(a.ICCID, a.Modem)
 	if m.nameless(*a) {
-		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt}
-		if err := shelve(g, tx, g.refPrefix("unsure", sim)+m.ID, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
+		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt, Done: a.ClaimedAt.Add(longestSubmit)}
+		if !a.DoneAt.IsZero() && a.DoneAt.Before(u.Done) {
+			u.Done = a.DoneAt
+		}
+		if err := shelve(g, tx, g.unsureKey(sim, m.ID, i), u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err
 		}
 	}

@@ -113,6 +113,7 @@ func (m *simModem) accept(i int, s driver.Submit, dice *rand.Rand, r *driver.Res
 		if !happens {
 			continue
 		}
+		m.w.left(i)
 		for range 1 - dice.IntN(5)/4 + dice.IntN(5)/4 {
 			delay := time.Duration(dice.IntN(20_000)) * time.Millisecond
 			status := byte(0)

@@ -51,6 +51,7 @@ type handover struct {
 	iccid   string
 	parts   int
 	again   bool
+	went    bool // some of it, and so reports come of it
 	outcome driver.Outcome
 	done    time.Time
 }
@@ -85,6 +86,12 @@ func (w *world) submitted(i, parts int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hands[i].parts = parts
+}
+
+func (w *world) left(i int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hands[i].went = true
 }
 
 func (w *world) reached(i int) {
