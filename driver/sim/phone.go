@@ -12,7 +12,6 @@ import (
 const (
 	keepMessages = 500
 	keepFor      = 24 * time.Hour
-	slack        = 100 // so many more until the next look
 	maxPhones    = 10_000
 	maxPartial   = 1_000
 )
@@ -104,12 +103,9 @@ func pause(ctx context.Context, changed <-chan struct{}, due, now time.Time) err
 
 // choose also tells when the next message arrives that is on its way (zero: none is).
 func (n *Network) choose(f Filter, now time.Time) (out []Message, due time.Time) {
-	for number, p := range n.phones {
-		if f.To != "" && number != normal(f.To) {
-			continue
-		}
+	for _, p := range n.texted(f.To) {
 		p.forget(now)
-		for i := range p.inbox {
+		for i := len(p.inbox) - 1; i >= 0 && p.inbox[i].ID > f.AfterID; i-- { // an inbox is in the order of its ids
 			msg := &p.inbox[i]
 			if msg.ReceivedAt.After(now) && (due.IsZero() || msg.ReceivedAt.Before(due)) {
 				due = msg.ReceivedAt
@@ -131,16 +127,24 @@ func (n *Network) choose(f Filter, now time.Time) (out []Message, due time.Time)
 	return out, due
 }
 
-// forget drops what is too old or too much.
-func (p *phone) forget(now time.Time) {
-	keep := p.inbox[:0]
-	for i, msg := range p.inbox {
-		if i >= len(p.inbox)-keepMessages && now.Sub(msg.ReceivedAt) < keepFor {
-			keep = append(keep, msg)
-		}
+// texted are the phones with that number, as it was dialled, or all for "".
+func (n *Network) texted(to string) map[string]*phone {
+	if to == "" {
+		return n.phones
 	}
-	clear(p.inbox[len(keep):])
-	p.inbox = keep
+	number := normal(to)
+	if p, ok := n.phones[number]; ok {
+		return map[string]*phone{number: p}
+	}
+	return nil
+}
+
+// forget drops what is too old or too much, the oldest first.
+func (p *phone) forget(now time.Time) {
+	for len(p.inbox) > keepMessages || len(p.inbox) > 0 && now.Sub(p.inbox[0].ReceivedAt) >= keepFor {
+		p.inbox[0] = Message{} // so that its text goes
+		p.inbox = p.inbox[1:]
+	}
 	for k, part := range p.partial {
 		if now.Sub(part.at) >= keepFor {
 			delete(p.partial, k)
@@ -153,10 +157,7 @@ func (n *Network) Delete(f Filter) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	count, now := 0, time.Now()
-	for number, p := range n.phones {
-		if f.To != "" && number != normal(f.To) {
-			continue
-		}
+	for _, p := range n.texted(f.To) {
 		keep := p.inbox[:0]
 		for i := range p.inbox {
 			if f.matches(&p.inbox[i], now) {
@@ -224,9 +225,7 @@ func (n *Network) receive(m *Modem, t *tpdu.TPDU, to string, at time.Time) {
 		ID: n.next, To: to, From: m.id.number, Text: text, Code: codeOf(text), Parts: len(parts),
 		Flash: err == nil && class == tpdu.MClass0, Modem: m.cfg.Name, ReceivedAt: at.UTC(),
 	})
-	if len(p.inbox) > keepMessages+slack {
-		p.forget(at)
-	}
+	p.forget(at)
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
