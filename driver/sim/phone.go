@@ -56,7 +56,7 @@ type Filter struct {
 }
 
 func (f Filter) matches(msg *Message, now time.Time) bool {
-	return !msg.ReceivedAt.After(now) && msg.ReceivedAt.After(f.After) && msg.ID > f.AfterID
+	return !msg.ReceivedAt.After(now) && now.Sub(msg.ReceivedAt) < keepFor && msg.ReceivedAt.After(f.After) && msg.ID > f.AfterID
 }
 
 // Messages are those that a filter chooses, newest first.
@@ -104,7 +104,6 @@ func pause(ctx context.Context, changed <-chan struct{}, due, now time.Time) err
 // choose also tells when the next message arrives that is on its way (zero: none is).
 func (n *Network) choose(f Filter, now time.Time) (out []Message, due time.Time) {
 	for _, p := range n.texted(f.To) {
-		p.forget(now)
 		for i := len(p.inbox) - 1; i >= 0 && p.inbox[i].ID > f.AfterID; i-- { // an inbox is in the order of its ids
 			msg := &p.inbox[i]
 			if msg.ReceivedAt.After(now) && (due.IsZero() || msg.ReceivedAt.Before(due)) {
