@@ -45,7 +45,7 @@ func (b *Badger) Run(ctx context.Context) error {
 		case <-noteTick.C:
 			b.takeNote()
 		case <-b.forget.wake:
-			b.forgetSome()
+			emptyPool(allocators(b.db))
 		case <-forgetTick.C:
 			b.forgetSome()
 		case <-sweepTick.C:
