@@ -70,8 +70,8 @@ func TestMakingBlocksChangesNothing(t *testing.T) {
 	b := mustOpen(t, cfg)
 	name := newestLog(b.files.db)
 	before := must(os.ReadFile(name))
-	if err := makeBlocks(t.Context(), name); err != nil {
-		t.Fatal(err)
+	if done, err := b.makeBlocks(t.Context(), name); err != nil || !done {
+		t.Fatal(done, err)
 	}
 	if after := must(os.ReadFile(name)); !bytes.Equal(before, after) {
 		t.Error("another content")
@@ -85,7 +85,7 @@ func TestMakingBlocksChangesNothing(t *testing.T) {
 				return
 			default:
 			}
-			if err := makeBlocks(t.Context(), name); err != nil {
+			if _, err := b.makeBlocks(t.Context(), name); err != nil {
 				t.Error(err)
 				return
 			}
@@ -117,8 +117,19 @@ func TestMakingBlocksOfWhatGoes(t *testing.T) {
 	if err := makePiece(f, 0, aheadPiece); err == nil {
 		t.Error("blocks were made of a file without any")
 	}
-	if err := makeBlocks(t.Context(), name+"x"); err == nil {
+	b := &Badger{}
+	if done, err := b.makeBlocks(t.Context(), name); done || err != nil {
+		t.Errorf("of a file that the engine has only just made: %v, %v; want that it is left for later", done, err)
+	}
+	if _, err := b.makeBlocks(t.Context(), name+"x"); err == nil {
 		t.Error("blocks were made of a file that is not there")
+	}
+	b.low.Store(true)
+	if err := f.Truncate(memTable); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := b.makeBlocks(t.Context(), name); done || err != nil {
+		t.Errorf("on a disk that is low: %v, %v; want that it is left for later", done, err)
 	}
 	if n := made(name); n != 0 {
 		t.Errorf("%d bytes of blocks", n)
@@ -138,27 +149,38 @@ func TestNewestLog(t *testing.T) {
 	}
 }
 
-// The engine syncs its value log where that is looked for, it does so no more, and nothing is in there: not even of a
-// record that is as large as may be.
+// The engine looks where that is looked for whether to sync its value log, it does so no more, and nothing is in there: not
+// even of a record that is as large as may be, nor with the larger memtables that a killed earlier version has left.
 func TestValueLogIsSpared(t *testing.T) {
-	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
-	if synced := syncsValueLog(b.db); synced == nil || *synced {
-		t.Fatal("the value log is synced at each commit")
+	cfg := BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)}
+	b := mustOpen(t, cfg)
+	mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/a", nil, never) })
+	old := BadgerConfig{Dir: filepath.Join(t.TempDir(), "old"), Keys: cfg.Keys}
+	if err := os.CopyFS(old.Dir, os.DirFS(cfg.Dir)); err != nil {
+		t.Fatal(err)
 	}
-	large := maxCommit
-	for ; large > 0; large -= 1000 {
-		err := b.Update(t.Context(), func(tx Txn) error { return tx.Set("t/large", make([]byte, large), never) })
-		if err == nil {
-			break
+	if err := os.Truncate(newestLog(filesIn(old.Dir).db), 2*oldMemTable); err != nil {
+		t.Fatal(err)
+	}
+	for what, b := range map[string]*Badger{"a new store": b, "an old one": mustOpen(t, old)} {
+		if synced := syncsValueLog(b.db); synced == nil || *synced {
+			t.Fatalf("the value log of %s is synced at each commit", what)
 		}
-	}
-	if large < maxCommit/2 {
-		t.Errorf("the largest record has %d bytes, of %d in a commit", large, maxCommit)
-	}
-	const header = 20
-	for _, name := range must(filepath.Glob(filepath.Join(b.files.db, "*.vlog"))) {
-		if content := must(os.ReadFile(name)); len(bytes.TrimRight(content, "\x00")) > header {
-			t.Errorf("%s has something in it", filepath.Base(name))
+		large := 2 * maxCommit
+		for ; large > 0; large -= 1000 {
+			err := b.Update(t.Context(), func(tx Txn) error { return tx.Set("t/large", make([]byte, large), never) })
+			if err == nil {
+				break
+			}
+		}
+		if large < maxCommit/2 {
+			t.Errorf("the largest record of %s has %d bytes, of %d in a commit", what, large, maxCommit)
+		}
+		const header = 20
+		for _, name := range must(filepath.Glob(filepath.Join(b.files.db, "*.vlog"))) {
+			if content := must(os.ReadFile(name)); len(bytes.TrimRight(content, "\x00")) > header {
+				t.Errorf("%s of %s has something in it", filepath.Base(name), what)
+			}
 		}
 	}
 }

@@ -21,7 +21,8 @@ func (b *Badger) startWriter(commit uint64) {
 	e := &engine{b: b}
 	e.durable.Store(commit)
 	b.engine = e
-	count, size := b.db.MaxBatchCount()-1, b.db.MaxBatchSize()-entryOverhead // room for the commit's own record
+	// There must be room for the commit's own record. What is as large as maxCommit would go to the value log; see spareValueLog.
+	count, size := b.db.MaxBatchCount()-1, min(b.db.MaxBatchSize(), maxCommit)-entryOverhead
 	b.writer = &writer{
 		metrics: b.metrics,
 		commit:  e.commit,

@@ -67,7 +67,7 @@ func TestSyncFails(t *testing.T) {
 	}
 	for i := range 3 * *soak {
 		h := newBench(t, t.TempDir())
-		inject := fmt.Sprintf("inject=msync:error=EIO:when=%d+", 3+i*7)
+		inject := fmt.Sprintf("inject=msync:error=EIO:when=%d+", 10+i*7)
 		p := h.start(t, strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=msync", "-e", inject)
 		err := h.waitEnd(t, p)
 		var exit *exec.ExitError

@@ -153,13 +153,12 @@ func (w *writer) take(last int) (reqs []*request, over bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := min(len(w.queue), maxBatch)
-	for _, r := range w.queue[:n] {
-		if r.state.CompareAndSwap(waiting, taken) {
+	for len(w.queue) > 0 && len(reqs) < maxBatch {
+		if r := w.queue[0]; r.state.CompareAndSwap(waiting, taken) {
 			reqs = append(reqs, r)
 		}
+		w.queue = w.queue[1:]
 	}
-	w.queue = w.queue[n:]
 	if len(w.queue) == 0 {
 		w.queue = nil
 	}

@@ -320,3 +320,18 @@ func TestBatchBound(t *testing.T) {
 		}
 	})
 }
+
+// Whoever waits behind many that have gone is taken all the same.
+func TestManyHaveGone(t *testing.T) {
+	w := &writer{}
+	for range maxBatch {
+		r := &request{}
+		r.state.Store(gone)
+		w.queue = append(w.queue, r)
+	}
+	live := &request{}
+	w.queue = append(w.queue, live)
+	if reqs, _ := w.take(0); !slices.Equal(reqs, []*request{live}) {
+		t.Errorf("%d are taken, want the one that waits", len(reqs))
+	}
+}
