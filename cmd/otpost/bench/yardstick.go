@@ -75,8 +75,8 @@ func ServeYardstick(ctx context.Context, dir, listen string) error {
 // yardOptions are those of package gateway/store.
 func yardOptions(dir string) badger.Options {
 	return badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false).
-		WithMemTableSize(8 << 20).WithNumMemtables(2).WithBaseTableSize(2 << 20).WithBaseLevelSize(8 << 20).
-		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).WithValueLogFileSize(32 << 20).WithValueThreshold(1 << 20).
+		WithMemTableSize(6 << 20).WithNumMemtables(1).WithBaseTableSize(4 << 20).WithBaseLevelSize(32 << 20).
+		WithNumLevelZeroTables(8).WithNumLevelZeroTablesStall(16).WithValueLogFileSize(32 << 20).WithValueThreshold(900 << 10).
 		WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).WithNumCompactors(2).WithCompression(options.None).
 		WithMetricsEnabled(false).WithLogger(nil)
 }
