@@ -69,6 +69,7 @@ func TestReportOfOneOfTwoInDoubt(t *testing.T) {
 	}{
 		{"last part of a slow text", 3, 100 * time.Second, time.Second, -2 * time.Second, Uncertain, Uncertain},
 		{"behind a slow text", 3, 100 * time.Second, time.Second, time.Second, Uncertain, Uncertain},
+		{"last part of a text of minutes", 9, 430 * time.Second, time.Second, -6 * time.Second, Uncertain, Uncertain},
 		{"seconds apart", 1, 4 * time.Second, 20 * time.Second, time.Second, Uncertain, Uncertain},
 		{"a minute apart", 1, 4 * time.Second, time.Minute, time.Second, Uncertain, Delivered},
 		{"a minute apart, about the first", 1, 4 * time.Second, time.Minute, -62 * time.Second, Delivered, Uncertain},
@@ -97,6 +98,53 @@ func TestReportOfOneOfTwoInDoubt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The last part of a text that took minutes has its reference, and its report is not the next message's, which is in doubt.
+func TestReportOfLastPartWithReference(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m, began := b.modems[0], time.Now()
+		const parts, lasts = 9, 430 * time.Second
+		m.plays(func(n int, _ driver.Submit) fakeAct {
+			if n == 0 {
+				return accept(lasts)
+			}
+			return unknown(false, time.Second)
+		})
+		long := b.enqueue(text(alice, strings.Repeat("x", 150*parts)))
+		sleep(lasts + time.Second)
+		next := b.enqueue(text(alice, "next"))
+		sleep(5 * time.Second)
+		b.tell(m, alice, 100+parts-1, began.Add(lasts-5*time.Second))
+		if a := b.wantStatus(long, Sent).Attempts[0]; len(a.Reports) != parts || !a.Reports[parts-1].delivered() {
+			t.Errorf("attempt %+v", a)
+		}
+		b.wantStatus(next, Uncertain)
+	})
+}
+
+// A hand-over that still runs after many minutes is one that a report may be about, though its SIM was moved meanwhile and sends
+// by another modem.
+func TestReportMayBeOfOneThatStillRuns(t *testing.T) {
+	inBubble(t, modems(2), func(t *testing.T, b *bench) {
+		m, other := b.modems[0], b.modems[1]
+		other.set(b.g, driver.StateRecovering)
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, 8*time.Minute) })
+		other.plays(func(int, driver.Submit) fakeAct { return unknown(false, time.Second) })
+		began := time.Now()
+		b.enqueue(text(alice, strings.Repeat("x", 1300)))
+		sleep(2 * time.Minute)
+		m.mu.Lock()
+		m.iccid, other.iccid = other.iccid, m.iccid
+		m.mu.Unlock()
+		m.set(b.g, driver.StateReady)
+		other.set(b.g, driver.StateReady)
+		id := b.enqueue(text(alice, "next"))
+		sleep(5 * time.Minute)
+		b.wantStatus(id, Uncertain)
+		b.tell(other, alice, 77, began.Add(415*time.Second))
+		b.wantStatus(id, Uncertain)
+	})
 }
 
 // A report that may be about either of two hand-overs is the other's once one has its own, and so on.

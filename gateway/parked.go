@@ -28,7 +28,7 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 	for part, ref := range slices.Clone(a.References) {
 		var used []string
 		err := g.eachEarly(tx, now, g.refPrefix("early", sim)+refPart(ref), func(key string, r driver.Report) {
-			if samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r, clockSkew) {
+			if samePhone(m.To, r.Recipient) && (refRecord{At: a.ClaimedAt, Done: a.DoneAt}).plausible(r, clockSkew) {
 				m.report(now, i, part, r)
 				used = append(used, key)
 			}
@@ -83,7 +83,7 @@ func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Rep
 // eachUnsure calls f with the hand-overs with nameless parts that a report may be about.
 func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.Report, f func(key string, u refRecord)) error {
 	return shelved(g, tx, g.refPrefix("unsure", sim), func(key string, u refRecord) bool {
-		if samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew) {
+		if samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && u.plausible(r, clockSkew) {
 			f(key, u)
 		}
 		return true
@@ -101,7 +101,8 @@ func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *
 			continue
 		}
 		for i, a := range m.Attempts {
-			if a.DoneAt.IsZero() && simOr(a.ICCID, a.Modem) == sim && samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r, clockSkew) {
+			so := refRecord{At: a.ClaimedAt, Done: r.At} // it still runs
+			if a.DoneAt.IsZero() && simOr(a.ICCID, a.Modem) == sim && samePhone(m.To, r.Recipient) && so.plausible(r, clockSkew) {
 				f(&m, i)
 			}
 		}

@@ -27,7 +27,7 @@ type refRecord struct {
 	Part    int       `json:"part"` // within the attempt
 	To      string    `json:"to"`   // its end, as samePhone needs it: the record may outlive the message
 	At      time.Time `json:"at"`
-	Done    time.Time `json:"done,omitzero"` // of a hand-over with nameless parts: when it can have been submitted at the latest
+	Done    time.Time `json:"done,omitzero"` // when a part can have been submitted at the latest, unless longestSubmit tells as much
 }
 
 // An earlyRecord is a report that named no part we knew of yet.
@@ -149,9 +149,9 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Tim
 		if nearer(flight, c.ref.At, r) {
 			break
 		}
-		if !near(c.ref.At, r) {
+		if !c.ref.near(r) {
 			closer := false
-			if err := g.eachUnsure(tx, now, sim, r, func(_ string, u refRecord) { closer = closer || near(u.At, r) }); err != nil {
+			if err := g.eachUnsure(tx, now, sim, r, func(_ string, u refRecord) { closer = closer || u.near(r) }); err != nil {
 				return "", err
 			}
 			if closer {
@@ -219,19 +219,19 @@ func nearer(one, other time.Time, r driver.Report) bool {
 	return !one.IsZero() && distance(one, r) < distance(other, r)
 }
 
-// plausible says whether a report may be about what was handed over then. The network's clock is believed, give or take
-// skew, as long as it is not an hour or more off.
-func plausible(at time.Time, r driver.Report, skew time.Duration) bool {
-	if r.At.Before(at) {
+// plausible says whether a report may be about the hand-over. The network's clock is believed, give or take skew, as long as it is
+// not an hour or more off.
+func (u refRecord) plausible(r driver.Report, skew time.Duration) bool {
+	if r.At.Before(u.At) {
 		return false
 	}
-	d := r.Sent.Sub(at)
-	return r.Sent.IsZero() || d.Abs() > clockTrust || d > -skew && d < longestSubmit+skew
+	d := r.Sent.Sub(u.At)
+	return r.Sent.IsZero() || d.Abs() > clockTrust || d > -skew && d < max(longestSubmit, u.Done.Sub(u.At))+skew
 }
 
 // near says whether the network's clock itself speaks for the hand-over.
-func near(at time.Time, r driver.Report) bool {
-	return plausible(at, r, clockSkew) && distance(at, r) < clockSpread
+func (u refRecord) near(r driver.Report) bool {
+	return u.plausible(r, clockSkew) && u.off(r) < clockSpread
 }
 
 // settleUnsure gives a report whose reference nobody knows to the hand-over with parts without one that it is about. Unless that
@@ -264,10 +264,7 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	a := &m.Attempts[i]
 	sim := simOr(a.ICCID, a.Modem)
 	if m.nameless(*a) {
-		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt, Done: a.ClaimedAt.Add(longestSubmit)}
-		if !a.DoneAt.IsZero() && a.DoneAt.Before(u.Done) {
-			u.Done = a.DoneAt
-		}
+		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt, Done: a.latest()}
 		if err := shelve(g, tx, g.unsureKey(sim, m.ID, i), u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err
 		}
@@ -283,9 +280,21 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	return nil
 }
 
+// latest is when a part of the hand-over can have been submitted at the latest. How long one takes that is still under way nobody
+// can tell: eachOwed sees to that.
+func (a Attempt) latest() time.Time {
+	if a.DoneAt.IsZero() {
+		return a.ClaimedAt.Add(longestSubmit)
+	}
+	return a.DoneAt
+}
+
 func (g *Gateway) saveRef(tx store.Txn, sim string, m *Message, i, part int) error {
 	a := m.Attempts[i]
 	ref := refRecord{Attempt: i, Part: part, To: ending(m.To), At: a.ClaimedAt}
+	if a.DoneAt.Sub(a.ClaimedAt) > longestSubmit {
+		ref.Done = a.DoneAt
+	}
 	prefix := g.refPrefix("ref", sim) + refPart(a.References[part])
 	g.remember(prefix, m.ID, ref.At)
 	return store.Save(tx, prefix+m.ID, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
