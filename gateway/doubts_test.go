@@ -187,7 +187,7 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// Whichever of a message's own hand-overs a report is about, the phone has the message.
+// Whichever of the hand-overs of a message of one part a report is about, the phone has the message.
 func TestReportOfEitherHandOver(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {
 		m := b.modems[0]
@@ -200,6 +200,30 @@ func TestReportOfEitherHandOver(t *testing.T) {
 		b.tell(m, alice, 77, began.Add(6*time.Second))
 		b.wantStatus(id, Delivered)
 	})
+}
+
+// Of a message of several parts both hand-overs may have brought the first part only: two reports are not of two parts.
+func TestReportsOfTwoFirstParts(t *testing.T) {
+	for _, off := range []time.Duration{0, -2 * time.Second} {
+		t.Run(off.String(), func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				m := b.modems[0]
+				m.plays(func(int, driver.Submit) fakeAct { return unknown(false, 4*time.Second) })
+				d := text(alice, strings.Repeat("x", 200))
+				d.Unsure = ResendOnce
+				id := b.enqueue(d)
+				sleep(time.Minute)
+				a := b.wantStatus(id, Uncertain).Attempts
+				if len(a) != 2 {
+					t.Fatalf("attempts %+v", a)
+				}
+				for i := range a {
+					b.tell(m, alice, uint8(77+i), a[i].ClaimedAt.Add(time.Second+off))
+				}
+				b.wantStatus(id, Uncertain)
+			})
+		})
+	}
 }
 
 // While a second hand-over is under way its reports wait for its references, or the first, in doubt, would take a part from it.

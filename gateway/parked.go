@@ -55,9 +55,10 @@ func unsureID(key string) string {
 }
 
 // unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing: same SIM, same phone, and
-// submitted while it lasted. Clocks are off by some seconds, so what is nearer than another message's by less than that need not be
-// the one: nobody can tell then, and a message that stays in doubt is better than one called delivered that no phone has. Nor is
-// any chosen while another's verdict is owed: that may tell.
+// submitted while it lasted. Clocks are off by some seconds, so what is nearer than another by less than that need not be the one:
+// nobody can tell then, and a message that stays in doubt is better than one called delivered that no phone has. Between those of
+// one message nothing hangs on it, unless that has several parts: both may have brought the same one. Nor is any chosen while
+// another's verdict is owed: that may tell.
 func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Report) (key string, ref refRecord, err error) {
 	off := map[string]time.Duration{}
 	if err := g.eachUnsure(tx, now, sim, r, func(k string, u refRecord) {
@@ -73,7 +74,8 @@ func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Rep
 		return "", ref, err
 	}
 	for k, d := range off {
-		if k != key && (owed || unsureID(k) != unsureID(key) && d-off[key] <= clockSkew) {
+		same := ref.Whole && unsureID(k) == unsureID(key)
+		if k != key && (owed || !same && d-off[key] <= clockSkew) {
 			return "", ref, nil
 		}
 	}

@@ -24,8 +24,9 @@ const (
 // A refRecord finds a part by SIM and reference.
 type refRecord struct {
 	Attempt int       `json:"attempt"`
-	Part    int       `json:"part"` // within the attempt
-	To      string    `json:"to"`   // its end, as samePhone needs it: the record may outlive the message
+	Part    int       `json:"part"`            // within the attempt
+	Whole   bool      `json:"whole,omitempty"` // the message has no other part
+	To      string    `json:"to"`              // its end, as samePhone needs it: the record may outlive the message
 	At      time.Time `json:"at"`
 	Done    time.Time `json:"done,omitzero"` // when a part can have been submitted at the latest, unless longestSubmit tells as much
 }
@@ -264,7 +265,7 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	a := &m.Attempts[i]
 	sim := simOr(a.ICCID, a.Modem)
 	if m.nameless(*a) {
-		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt, Done: a.latest()}
+		u := refRecord{Attempt: i, Whole: m.Parts <= 1, To: ending(m.To), At: a.ClaimedAt, Done: a.latest()}
 		if err := shelve(g, tx, g.unsureKey(sim, m.ID, i), u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err
 		}
