@@ -100,6 +100,57 @@ func TestReportOfOneOfTwoInDoubt(t *testing.T) {
 	}
 }
 
+// A modem that only we lost sight of goes on, and submits after its verdict: what is handed over then is not what a report of that
+// time is about, unless that time is long past.
+func TestReportOfOneLostSightOf(t *testing.T) {
+	for _, tt := range []struct {
+		code string
+		gap  time.Duration
+		want Status // of the second hand-over
+	}{
+		{driver.CodeHangup, 35 * time.Second, Uncertain},
+		{driver.CodeTimeout, 35 * time.Second, Uncertain},
+		{driver.CodeReset, 35 * time.Second, Delivered}, // a modem that starts anew does not go on
+		{driver.CodeHangup, 7 * time.Minute, Delivered},
+	} {
+		t.Run(tt.code+tt.gap.String(), func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				m := b.modems[0]
+				m.plays(func(int, driver.Submit) fakeAct {
+					return fakeAct{hang: time.Second, result: driver.Result{Outcome: driver.Unknown, Code: tt.code}}
+				})
+				first := b.enqueue(text(alice, "one"))
+				sleep(time.Second + tt.gap)
+				then, began := b.enqueue(text(alice, "two")), time.Now()
+				sleep(10 * time.Second)
+				b.tell(m, alice, 77, began.Add(4*time.Second))
+				b.wantStatus(first, Uncertain)
+				b.wantStatus(then, tt.want)
+			})
+		})
+	}
+}
+
+// Nor does a modem stop because the daemon was killed.
+func TestReportOfOneFromBeforeRestart(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, time.Minute) })
+		first := b.enqueue(text(alice, "one"))
+		sleep(time.Second)
+		gone := b.kill()
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(false, time.Second) })
+		b.start()
+		defer gone()
+		sleep(35 * time.Second)
+		then, began := b.enqueue(text(alice, "two")), time.Now()
+		sleep(10 * time.Second)
+		b.tell(m, alice, 77, began.Add(4*time.Second))
+		b.wantStatus(first, Uncertain)
+		b.wantStatus(then, Uncertain)
+	})
+}
+
 // The last part of a text that took minutes has its reference, and its report is not the next message's, which is in doubt.
 func TestReportOfLastPartWithReference(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {

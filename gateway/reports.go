@@ -282,12 +282,22 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 }
 
 // latest is when a part of the hand-over can have been submitted at the latest. How long one takes that is still under way nobody
-// can tell: eachOwed sees to that.
+// can tell: eachOwed sees to that. One that only we lost sight of may have gone on behind its verdict.
 func (a Attempt) latest() time.Time {
-	if a.DoneAt.IsZero() {
-		return a.ClaimedAt.Add(longestSubmit)
+	longest := a.ClaimedAt.Add(longestSubmit)
+	if a.DoneAt.IsZero() || lostSight(a.Code) && a.DoneAt.Before(longest) {
+		return longest
 	}
 	return a.DoneAt
+}
+
+// lostSight says whether a verdict is that none was seen, while the modem may go on.
+func lostSight(code string) bool {
+	switch code {
+	case driver.CodeHangup, driver.CodeTimeout, errRestart:
+		return true
+	}
+	return false
 }
 
 func (g *Gateway) saveRef(tx store.Txn, sim string, m *Message, i, part int) error {
