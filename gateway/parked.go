@@ -165,7 +165,7 @@ func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 	var keys []string
 	for i, a := range m.Attempts {
 		sim := simOr(a.ICCID, a.Modem)
-		if err := g.unshelve(tx, g.unsureKey(sim, m.ID, i)); err != nil {
+		if err := g.unshelve(tx, g.unsureKey(sim, m.ID, i), g.refPrefix("unsure", sim)+m.ID); err != nil { // also as it was named of old
 			return err
 		}
 		for _, ref := range a.References {
