@@ -112,11 +112,15 @@ func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *
 	return nil
 }
 
-// reconsider offers the parked reports of a SIM to its hand-overs, now that more is known of one: it has its verdict, is in doubt,
-// or has its report. Whenever one is taken, those before it may be about one hand-over less.
-func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
+// reconsider offers the parked reports of a SIM about a phone to its hand-overs, now that more is known of one: it has its verdict, is
+// in doubt, or has its report. Whenever one is taken, those before it may be about one hand-over less.
+func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim, to string) error {
 	parked := map[string]driver.Report{}
-	if err := g.eachEarly(tx, now, g.refPrefix("early", sim), func(key string, r driver.Report) { parked[key] = r }); err != nil {
+	if err := g.eachEarly(tx, now, g.refPrefix("early", sim), func(key string, r driver.Report) {
+		if samePhone(to, r.Recipient) {
+			parked[key] = r
+		}
+	}); err != nil {
 		return err
 	}
 	for left := -1; left != len(parked); {

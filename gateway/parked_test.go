@@ -45,3 +45,26 @@ func TestEraseForgetsDoubtNamedOfOld(t *testing.T) {
 		}
 	})
 }
+
+// Reports about other phones, however many wait, are not offered again for a phone's sake.
+func TestReconsiderLooksAtOnePhone(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		const parked = 50
+		for ref := range uint8(parked) {
+			b.tell(b.modems[0], bob, ref, time.Now())
+		}
+		scans := func(to string) int64 {
+			k := &scanKV{KV: b.kv}
+			if err := k.Update(t.Context(), func(tx store.Txn) error { return b.g.reconsider(tx, time.Now(), b.modems[0].iccid, to) }); err != nil {
+				t.Fatal(err)
+			}
+			return k.ref.Load()
+		}
+		if n := scans(alice); n > 0 {
+			t.Errorf("%d scans for a phone that has none", n)
+		}
+		if n := scans(bob); n < parked {
+			t.Errorf("%d scans for the one that has all", n)
+		}
+	})
+}

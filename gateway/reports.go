@@ -71,7 +71,7 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 				return err
 			}
 			if outcome != "" { // those that wait may be about one less
-				if err := g.reconsider(tx, now, sim); err != nil {
+				if err := g.reconsider(tx, now, sim, r.Recipient); err != nil {
 					return err
 				}
 			}
