@@ -68,3 +68,27 @@ func TestReconsiderLooksAtOnePhone(t *testing.T) {
 		}
 	})
 }
+
+// A record whose parts have all got their names by now is dropped, and the report may be about another hand-over.
+func TestDoubtThatIsOver(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, time.Second) })
+		id := b.enqueue(text(alice, "one"))
+		sleep(time.Minute)
+		b.wantStatus(id, Uncertain)
+		m.plays(func(int, driver.Submit) fakeAct { return accept(time.Second) })
+		next, began := b.enqueue(text(alice, "two")), time.Now()
+		sleep(5 * time.Second)
+		b.wantStatus(next, Sent)
+		if err := b.kv.Update(t.Context(), func(tx store.Txn) error {
+			u := refRecord{Whole: true, To: ending(alice), At: began, Done: began.Add(time.Second)}
+			return shelve(b.g, tx, b.g.unsureKey(m.iccid, next, 0), u, time.Now().Add(time.Hour))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.tell(m, alice, 77, began.Add(-10*time.Second))
+		b.wantStatus(next, Sent)
+		b.wantStatus(id, Delivered)
+	})
+}

@@ -246,8 +246,11 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver
 	if err != nil {
 		return "", ignoreNotFound(err)
 	}
-	if !m.nameless(m.Attempts[ref.Attempt]) {
-		return "", g.unshelve(tx, key)
+	if !m.nameless(m.Attempts[ref.Attempt]) { // nor is it another's rival any more
+		if err := g.unshelve(tx, key); err != nil {
+			return "", err
+		}
+		return g.settleUnsure(tx, now, sim, r)
 	}
 	outcome, err := g.record(tx, now, sim, &m, func() { m.settleByReport(now, ref.Attempt, r) }, r)
 	if err != nil {
