@@ -85,7 +85,7 @@ func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Rep
 // eachUnsure calls f with the hand-overs with nameless parts that a report may be about.
 func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.Report, f func(key string, u refRecord)) error {
 	return shelved(g, tx, g.refPrefix("unsure", sim), func(key string, u refRecord) bool {
-		if samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && u.plausible(r, clockSkew) {
+		if (u.To == "" || samePhone(u.To, r.Recipient)) && now.Sub(u.At) <= g.cfg.ReportWait && u.plausible(r, clockSkew) {
 			f(key, u)
 		}
 		return true
@@ -104,7 +104,7 @@ func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *
 		}
 		for i, a := range m.Attempts {
 			so := refRecord{At: a.ClaimedAt, Done: r.At} // it still runs
-			if a.DoneAt.IsZero() && simOr(a.ICCID, a.Modem) == sim && samePhone(m.To, r.Recipient) && so.plausible(r, clockSkew) {
+			if a.DoneAt.IsZero() && simOr(a.ICCID, a.Modem) == sim && so.plausible(r, clockSkew) {
 				f(&m, i)
 			}
 		}
@@ -169,7 +169,10 @@ func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 	var keys []string
 	for i, a := range m.Attempts {
 		sim := simOr(a.ICCID, a.Modem)
-		if err := g.unshelve(tx, g.unsureKey(sim, m.ID, i), g.refPrefix("unsure", sim)+m.ID); err != nil { // also as it was named of old
+		if err := g.unshelve(tx, g.refPrefix("unsure", sim)+m.ID); err != nil { // as it was named of old
+			return err
+		}
+		if err := g.anonymize(tx, g.unsureKey(sim, m.ID, i)); err != nil {
 			return err
 		}
 		for _, ref := range a.References {
@@ -177,6 +180,22 @@ func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 		}
 	}
 	return deleteAll(tx, keys)
+}
+
+// anonymize takes the phone from the record of a hand-over with nameless parts, if there is one. A report may still be about it, and
+// would be booked on another.
+func (g *Gateway) anonymize(tx store.Txn, key string) error {
+	u, err := store.Load[refRecord](tx, key)
+	switch {
+	case isNotFound(err):
+		return nil
+	case rotten(err) == key:
+		return g.unshelve(tx, key)
+	case err != nil:
+		return err
+	}
+	u.To = ""
+	return shelve(g, tx, key, u, u.At.Add(g.cfg.ReportWait+collectSlack))
 }
 
 // forgetParked removes the reports about a phone that wait for their message.

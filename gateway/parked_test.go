@@ -92,3 +92,41 @@ func TestDoubtThatIsOver(t *testing.T) {
 		b.wantStatus(id, Delivered)
 	})
 }
+
+// What was erased while it was in doubt, or with its modem, is still what a report may be about: another message to that phone which
+// is in doubt does not take it.
+func TestReportOfErasedRival(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		erased fakeAct // of the erased message
+		in     Status  // which it is then
+	}{
+		{"in doubt", unknown(true, time.Second), Uncertain},
+		{"with its modem", unknown(true, 20*time.Second), Sending},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				m := b.modems[0]
+				m.plays(func(n int, _ driver.Submit) fakeAct {
+					if n == 0 {
+						return unknown(false, time.Second)
+					}
+					return tt.erased
+				})
+				left := b.enqueue(text(alice, "one"))
+				sleep(5 * time.Second)
+				d := text(alice, "two")
+				d.Account = "alice"
+				id, began := b.enqueue(d), time.Now()
+				sleep(5 * time.Second)
+				b.wantStatus(id, tt.in)
+				if err := b.kv.Update(t.Context(), func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }); err != nil {
+					t.Fatal(err)
+				}
+				b.tell(m, alice, 77, began)
+				sleep(time.Minute)
+				b.wantStatus(left, Uncertain)
+			})
+		})
+	}
+}

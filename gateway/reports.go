@@ -26,7 +26,7 @@ type refRecord struct {
 	Attempt int       `json:"attempt"`
 	Part    int       `json:"part"`            // within the attempt
 	Whole   bool      `json:"whole,omitempty"` // the message has no other part
-	To      string    `json:"to"`              // its end, as samePhone needs it: the record may outlive the message
+	To      string    `json:"to"`              // its end, as samePhone needs it: the record may outlive the message; empty: erased
 	At      time.Time `json:"at"`
 	Done    time.Time `json:"done,omitzero"` // when a part can have been submitted at the latest, unless longestSubmit tells as much
 }
@@ -243,7 +243,7 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver
 		return "", err
 	}
 	m, err := g.find(tx, unsureID(key))
-	if err != nil {
+	if err != nil || m.To == "" { // erased: its report is nobody else's
 		return "", ignoreNotFound(err)
 	}
 	if !m.nameless(m.Attempts[ref.Attempt]) { // nor is it another's rival any more
