@@ -92,6 +92,31 @@ func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.R
 	})
 }
 
+// standIn lets a message's other hand-over stand for both, where the report that one is about to be booked with may be its own: the
+// report still to come is that of either then, and no other message's.
+func (g *Gateway) standIn(tx store.Txn, now time.Time, sim string, r driver.Report, key string, booked refRecord) error {
+	others := map[string]refRecord{}
+	if err := g.eachUnsure(tx, now, sim, r, func(k string, u refRecord) {
+		if k != key && booked.Whole && unsureID(k) == unsureID(key) {
+			others[k] = u
+		}
+	}); err != nil {
+		return err
+	}
+	for k, u := range others {
+		if booked.At.Before(u.At) {
+			u.At = booked.At
+		}
+		if booked.Done.After(u.Done) {
+			u.Done = booked.Done
+		}
+		if err := shelve(g, tx, k, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // eachOwed calls f with the attempts whose verdict a modem still owes and that a report may be about.
 func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *Message, attempt int)) error {
 	for _, id := range g.flights(sim, r.Recipient) {

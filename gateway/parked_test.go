@@ -9,6 +9,46 @@ import (
 	"otpost/gateway/store"
 )
 
+// Of two hand-overs of a message the report of the one may be booked on the other: that of the other is not an older message's for
+// all that, whichever comes first and however the clock is off.
+func TestReportsOfBothHandOvers(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		off         time.Duration // of the network's clock
+		first, then int           // hand-over that the report is about
+	}{
+		{"in order", 0, 0, 1},
+		{"the second first", 0, 1, 0},
+		{"the second first, clock behind", -5 * time.Second, 1, 0},
+		{"clock ahead", 5 * time.Second, 0, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				m := b.modems[0]
+				m.plays(func(n int, _ driver.Submit) fakeAct {
+					if n == 0 {
+						return unknown(false, 55*time.Second)
+					}
+					return fakeAct{happens: true, hang: 50 * time.Second, result: driver.Result{Outcome: driver.Unknown, Code: driver.CodeHangup}}
+				})
+				older := b.enqueue(text(alice, "older"))
+				sleep(time.Minute)
+				id := b.enqueue(code(alice, 5*time.Minute))
+				sleep(2 * time.Minute)
+				a := b.wantStatus(id, Uncertain).Attempts
+				if len(a) != 2 {
+					t.Fatalf("attempts %+v", a)
+				}
+				for i, n := range []int{tt.first, tt.then} {
+					b.tell(m, alice, uint8(77+i), a[n].ClaimedAt.Add(time.Second+tt.off))
+				}
+				b.wantStatus(older, Uncertain)
+				b.wantStatus(id, Delivered)
+			})
+		})
+	}
+}
+
 // Erasure also takes the record of a hand-over in doubt that is named as it was of old, without the attempt.
 func TestEraseForgetsDoubtNamedOfOld(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {

@@ -260,6 +260,9 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver
 	if err := g.saveRef(tx, sim, &m, ref.Attempt, len(a.References)-1); err != nil || m.nameless(a) {
 		return outcome, err
 	}
+	if err := g.standIn(tx, now, sim, r, key, ref); err != nil {
+		return outcome, err
+	}
 	return outcome, g.unshelve(tx, key)
 }
 
