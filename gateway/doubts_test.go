@@ -238,6 +238,29 @@ func TestOff(t *testing.T) {
 	}
 }
 
+// When the last part of a hand-over can have been submitted at the latest.
+func TestLatest(t *testing.T) {
+	claimed := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		code        string
+		lasts, want time.Duration
+	}{
+		{"", 0, longestSubmit}, // it still runs
+		{"no-result", 4 * time.Second, 4 * time.Second},
+		{"no-result", 430 * time.Second, 430 * time.Second},
+		{driver.CodeHangup, 4 * time.Second, longestSubmit},
+		{driver.CodeHangup, 430 * time.Second, 430 * time.Second},
+	} {
+		a := Attempt{Code: tt.code, ClaimedAt: claimed}
+		if tt.lasts > 0 {
+			a.DoneAt = claimed.Add(tt.lasts)
+		}
+		if got := a.latest().Sub(claimed); got != tt.want {
+			t.Errorf("%s after %v: %v, want %v", tt.code, tt.lasts, got, tt.want)
+		}
+	}
+}
+
 // Whichever of the hand-overs of a message of one part a report is about, the phone has the message.
 func TestReportOfEitherHandOver(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {

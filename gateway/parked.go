@@ -97,7 +97,7 @@ func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.R
 func (g *Gateway) standIn(tx store.Txn, now time.Time, sim string, r driver.Report, key string, booked refRecord) error {
 	others := map[string]refRecord{}
 	if err := g.eachUnsure(tx, now, sim, r, func(k string, u refRecord) {
-		if k != key && booked.Whole && unsureID(k) == unsureID(key) {
+		if k != key && unsureID(k) == unsureID(key) {
 			others[k] = u
 		}
 	}); err != nil {

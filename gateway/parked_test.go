@@ -49,6 +49,29 @@ func TestReportsOfBothHandOvers(t *testing.T) {
 	}
 }
 
+// Nor is it a newer message's.
+func TestReportOfSecondHandOverIsNotNewers(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(n int, _ driver.Submit) fakeAct {
+			if n == 1 { // and goes on
+				return fakeAct{hang: time.Second, result: driver.Result{Outcome: driver.Unknown, Code: driver.CodeHangup}}
+			}
+			return unknown(n == 0, 4*time.Second)
+		})
+		id, began := b.enqueue(code(alice, 5*time.Minute)), time.Now()
+		sleep(100 * time.Second)
+		newer := b.enqueue(text(alice, "newer"))
+		sleep(5 * time.Second)
+		b.tell(m, alice, 77, began.Add(6*time.Second)) // of the first, by a clock that is ahead: nearer to the second
+		if a := b.wantStatus(id, Delivered).Attempts; len(a) != 2 || len(a[1].References) != 1 {
+			t.Fatalf("attempts %+v", a)
+		}
+		b.tell(m, alice, 78, began.Add(102*time.Second))
+		b.wantStatus(newer, Uncertain)
+	})
+}
+
 // Erasure also takes the record of a hand-over in doubt that is named as it was of old, without the attempt.
 func TestEraseForgetsDoubtNamedOfOld(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {
@@ -169,4 +192,22 @@ func TestReportOfErasedRival(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A message that was erased while its modem had it takes no report: its record does not tell the phone.
+func TestErasedTakesNoReport(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, 20*time.Second) })
+		d := text(alice, "one")
+		d.Account = "alice"
+		id, began := b.enqueue(d), time.Now()
+		sleep(5 * time.Second)
+		if err := b.kv.Update(t.Context(), func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Minute)
+		b.tell(m, bob, 77, began)
+		b.wantStatus(id, Uncertain)
+	})
 }
