@@ -230,7 +230,7 @@ func (g *Gateway) settleIn(tx store.Txn, now time.Time, m *modemState, j *job, r
 	if err := g.put(tx, now, was, &msg); err != nil {
 		return err
 	}
-	return g.reconsider(tx, now, sim)
+	return g.reconsider(tx, now, sim, j.submit.To) // msg may be erased
 }
 
 func simOr(iccid, modem string) string {

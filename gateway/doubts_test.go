@@ -69,6 +69,7 @@ func TestReportOfOneOfTwoInDoubt(t *testing.T) {
 	}{
 		{"last part of a slow text", 3, 100 * time.Second, time.Second, -2 * time.Second, Uncertain, Uncertain},
 		{"behind a slow text", 3, 100 * time.Second, time.Second, time.Second, Uncertain, Uncertain},
+		{"last part of a text of minutes", 9, 430 * time.Second, time.Second, -6 * time.Second, Uncertain, Uncertain},
 		{"seconds apart", 1, 4 * time.Second, 20 * time.Second, time.Second, Uncertain, Uncertain},
 		{"a minute apart", 1, 4 * time.Second, time.Minute, time.Second, Uncertain, Delivered},
 		{"a minute apart, about the first", 1, 4 * time.Second, time.Minute, -62 * time.Second, Delivered, Uncertain},
@@ -97,6 +98,104 @@ func TestReportOfOneOfTwoInDoubt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A modem that only we lost sight of goes on, and submits after its verdict: what is handed over then is not what a report of that
+// time is about, unless that time is long past.
+func TestReportOfOneLostSightOf(t *testing.T) {
+	for _, tt := range []struct {
+		code string
+		gap  time.Duration
+		want Status // of the second hand-over
+	}{
+		{driver.CodeHangup, 35 * time.Second, Uncertain},
+		{driver.CodeTimeout, 35 * time.Second, Uncertain},
+		{driver.CodeReset, 35 * time.Second, Delivered}, // a modem that starts anew does not go on
+		{driver.CodeHangup, 7 * time.Minute, Delivered},
+	} {
+		t.Run(tt.code+tt.gap.String(), func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				m := b.modems[0]
+				m.plays(func(int, driver.Submit) fakeAct {
+					return fakeAct{hang: time.Second, result: driver.Result{Outcome: driver.Unknown, Code: tt.code}}
+				})
+				first := b.enqueue(text(alice, "one"))
+				sleep(time.Second + tt.gap)
+				then, began := b.enqueue(text(alice, "two")), time.Now()
+				sleep(10 * time.Second)
+				b.tell(m, alice, 77, began.Add(4*time.Second))
+				b.wantStatus(first, Uncertain)
+				b.wantStatus(then, tt.want)
+			})
+		})
+	}
+}
+
+// Nor does a modem stop because the daemon was killed.
+func TestReportOfOneFromBeforeRestart(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m := b.modems[0]
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, time.Minute) })
+		first := b.enqueue(text(alice, "one"))
+		sleep(time.Second)
+		gone := b.kill()
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(false, time.Second) })
+		b.start()
+		defer gone()
+		sleep(35 * time.Second)
+		then, began := b.enqueue(text(alice, "two")), time.Now()
+		sleep(10 * time.Second)
+		b.tell(m, alice, 77, began.Add(4*time.Second))
+		b.wantStatus(first, Uncertain)
+		b.wantStatus(then, Uncertain)
+	})
+}
+
+// The last part of a text that took minutes has its reference, and its report is not the next message's, which is in doubt.
+func TestReportOfLastPartWithReference(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		m, began := b.modems[0], time.Now()
+		const parts, lasts = 9, 430 * time.Second
+		m.plays(func(n int, _ driver.Submit) fakeAct {
+			if n == 0 {
+				return accept(lasts)
+			}
+			return unknown(false, time.Second)
+		})
+		long := b.enqueue(text(alice, strings.Repeat("x", 150*parts)))
+		sleep(lasts + time.Second)
+		next := b.enqueue(text(alice, "next"))
+		sleep(5 * time.Second)
+		b.tell(m, alice, 100+parts-1, began.Add(lasts-5*time.Second))
+		if a := b.wantStatus(long, Sent).Attempts[0]; len(a.Reports) != parts || !a.Reports[parts-1].delivered() {
+			t.Errorf("attempt %+v", a)
+		}
+		b.wantStatus(next, Uncertain)
+	})
+}
+
+// A hand-over that still runs after many minutes is one that a report may be about, though its SIM was moved meanwhile and sends
+// by another modem.
+func TestReportMayBeOfOneThatStillRuns(t *testing.T) {
+	inBubble(t, modems(2), func(t *testing.T, b *bench) {
+		m, other := b.modems[0], b.modems[1]
+		other.set(b.g, driver.StateRecovering)
+		m.plays(func(int, driver.Submit) fakeAct { return unknown(true, 8*time.Minute) })
+		other.plays(func(int, driver.Submit) fakeAct { return unknown(false, time.Second) })
+		began := time.Now()
+		b.enqueue(text(alice, strings.Repeat("x", 1300)))
+		sleep(2 * time.Minute)
+		m.mu.Lock()
+		m.iccid, other.iccid = other.iccid, m.iccid
+		m.mu.Unlock()
+		m.set(b.g, driver.StateReady)
+		other.set(b.g, driver.StateReady)
+		id := b.enqueue(text(alice, "next"))
+		sleep(5 * time.Minute)
+		b.wantStatus(id, Uncertain)
+		b.tell(other, alice, 77, began.Add(415*time.Second))
+		b.wantStatus(id, Uncertain)
+	})
 }
 
 // A report that may be about either of two hand-overs is the other's once one has its own, and so on.
@@ -139,7 +238,30 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// Whichever of a message's own hand-overs a report is about, the phone has the message.
+// When the last part of a hand-over can have been submitted at the latest.
+func TestLatest(t *testing.T) {
+	claimed := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		code        string
+		lasts, want time.Duration
+	}{
+		{"", 0, longestSubmit}, // it still runs
+		{"no-result", 4 * time.Second, 4 * time.Second},
+		{"no-result", 430 * time.Second, 430 * time.Second},
+		{driver.CodeHangup, 4 * time.Second, longestSubmit},
+		{driver.CodeHangup, 430 * time.Second, 430 * time.Second},
+	} {
+		a := Attempt{Code: tt.code, ClaimedAt: claimed}
+		if tt.lasts > 0 {
+			a.DoneAt = claimed.Add(tt.lasts)
+		}
+		if got := a.latest().Sub(claimed); got != tt.want {
+			t.Errorf("%s after %v: %v, want %v", tt.code, tt.lasts, got, tt.want)
+		}
+	}
+}
+
+// Whichever of the hand-overs of a message of one part a report is about, the phone has the message.
 func TestReportOfEitherHandOver(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {
 		m := b.modems[0]
@@ -152,6 +274,30 @@ func TestReportOfEitherHandOver(t *testing.T) {
 		b.tell(m, alice, 77, began.Add(6*time.Second))
 		b.wantStatus(id, Delivered)
 	})
+}
+
+// Of a message of several parts both hand-overs may have brought the first part only: two reports are not of two parts.
+func TestReportsOfTwoFirstParts(t *testing.T) {
+	for _, off := range []time.Duration{0, -2 * time.Second} {
+		t.Run(off.String(), func(t *testing.T) {
+			inBubble(t, modems(1), func(t *testing.T, b *bench) {
+				m := b.modems[0]
+				m.plays(func(int, driver.Submit) fakeAct { return unknown(false, 4*time.Second) })
+				d := text(alice, strings.Repeat("x", 200))
+				d.Unsure = ResendOnce
+				id := b.enqueue(d)
+				sleep(time.Minute)
+				a := b.wantStatus(id, Uncertain).Attempts
+				if len(a) != 2 {
+					t.Fatalf("attempts %+v", a)
+				}
+				for i := range a {
+					b.tell(m, alice, uint8(77+i), a[i].ClaimedAt.Add(time.Second+off))
+				}
+				b.wantStatus(id, Uncertain)
+			})
+		})
+	}
 }
 
 // While a second hand-over is under way its reports wait for its references, or the first, in doubt, would take a part from it.

@@ -159,7 +159,7 @@ func (g *Gateway) overdue(ctx context.Context) error {
 			if err := g.doubted(tx, now, &msg, i); err != nil {
 				return err
 			}
-			return g.reconsider(tx, now, simOr(msg.Attempts[i].ICCID, m.name))
+			return g.reconsider(tx, now, simOr(msg.Attempts[i].ICCID, m.name), msg.To)
 		})
 		if err != nil {
 			return fmt.Errorf("doubt a hand-over: %w", err)

@@ -141,7 +141,7 @@ func (g *Gateway) rememberFrom(now time.Time) {
 
 // mayBe says whether a report with a part's reference may be about it.
 func (g *Gateway) mayBe(now time.Time, ref refRecord, r driver.Report) bool {
-	return now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) && plausible(ref.At, r, clockLoose)
+	return now.Sub(ref.At) <= g.cfg.ReportWait && samePhone(ref.To, r.Recipient) && ref.plausible(r, clockLoose)
 }
 
 func nearestFirst(found []candidate, r driver.Report) {

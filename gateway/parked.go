@@ -28,7 +28,7 @@ func (g *Gateway) takeEarly(tx store.Txn, now time.Time, m *Message, i int, sim 
 	for part, ref := range slices.Clone(a.References) {
 		var used []string
 		err := g.eachEarly(tx, now, g.refPrefix("early", sim)+refPart(ref), func(key string, r driver.Report) {
-			if samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r, clockSkew) {
+			if samePhone(m.To, r.Recipient) && (refRecord{At: a.ClaimedAt, Done: a.DoneAt}).plausible(r, clockSkew) {
 				m.report(now, i, part, r)
 				used = append(used, key)
 			}
@@ -55,9 +55,10 @@ func unsureID(key string) string {
 }
 
 // unsureOf finds the hand-over with nameless parts that a report is about if its reference tells nothing: same SIM, same phone, and
-// submitted while it lasted. Clocks are off by some seconds, so what is nearer than another message's by less than that need not be
-// the one: nobody can tell then, and a message that stays in doubt is better than one called delivered that no phone has. Nor is
-// any chosen while another's verdict is owed: that may tell.
+// submitted while it lasted. Clocks are off by some seconds, so what is nearer than another by less than that need not be the one:
+// nobody can tell then, and a message that stays in doubt is better than one called delivered that no phone has. Between those of
+// one message nothing hangs on it, unless that has several parts: both may have brought the same one. Nor is any chosen while
+// another's verdict is owed: that may tell.
 func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Report) (key string, ref refRecord, err error) {
 	off := map[string]time.Duration{}
 	if err := g.eachUnsure(tx, now, sim, r, func(k string, u refRecord) {
@@ -73,7 +74,8 @@ func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Rep
 		return "", ref, err
 	}
 	for k, d := range off {
-		if k != key && (owed || unsureID(k) != unsureID(key) && d-off[key] <= clockSkew) {
+		same := ref.Whole && unsureID(k) == unsureID(key)
+		if k != key && (owed || !same && d-off[key] <= clockSkew) {
 			return "", ref, nil
 		}
 	}
@@ -83,11 +85,36 @@ func (g *Gateway) unsureOf(tx store.Txn, now time.Time, sim string, r driver.Rep
 // eachUnsure calls f with the hand-overs with nameless parts that a report may be about.
 func (g *Gateway) eachUnsure(tx store.Txn, now time.Time, sim string, r driver.Report, f func(key string, u refRecord)) error {
 	return shelved(g, tx, g.refPrefix("unsure", sim), func(key string, u refRecord) bool {
-		if samePhone(u.To, r.Recipient) && now.Sub(u.At) <= g.cfg.ReportWait && plausible(u.At, r, clockSkew) {
+		if (u.To == "" || samePhone(u.To, r.Recipient)) && now.Sub(u.At) <= g.cfg.ReportWait && u.plausible(r, clockSkew) {
 			f(key, u)
 		}
 		return true
 	})
+}
+
+// standIn lets a message's other hand-over stand for both, where the report that one is about to be booked with may be its own: the
+// report still to come is that of either then, and no other message's.
+func (g *Gateway) standIn(tx store.Txn, now time.Time, sim string, r driver.Report, key string, booked refRecord) error {
+	others := map[string]refRecord{}
+	if err := g.eachUnsure(tx, now, sim, r, func(k string, u refRecord) {
+		if k != key && unsureID(k) == unsureID(key) {
+			others[k] = u
+		}
+	}); err != nil {
+		return err
+	}
+	for k, u := range others {
+		if booked.At.Before(u.At) {
+			u.At = booked.At
+		}
+		if booked.Done.After(u.Done) {
+			u.Done = booked.Done
+		}
+		if err := shelve(g, tx, k, u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachOwed calls f with the attempts whose verdict a modem still owes and that a report may be about.
@@ -101,7 +128,8 @@ func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *
 			continue
 		}
 		for i, a := range m.Attempts {
-			if a.DoneAt.IsZero() && simOr(a.ICCID, a.Modem) == sim && samePhone(m.To, r.Recipient) && plausible(a.ClaimedAt, r, clockSkew) {
+			so := refRecord{At: a.ClaimedAt, Done: r.At} // it still runs
+			if a.DoneAt.IsZero() && simOr(a.ICCID, a.Modem) == sim && so.plausible(r, clockSkew) {
 				f(&m, i)
 			}
 		}
@@ -109,11 +137,15 @@ func (g *Gateway) eachOwed(tx store.Txn, sim string, r driver.Report, f func(m *
 	return nil
 }
 
-// reconsider offers the parked reports of a SIM to its hand-overs, now that more is known of one: it has its verdict, is in doubt,
-// or has its report. Whenever one is taken, those before it may be about one hand-over less.
-func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim string) error {
+// reconsider offers the parked reports of a SIM about a phone to its hand-overs, now that more is known of one: it has its verdict, is
+// in doubt, or has its report. Whenever one is taken, those before it may be about one hand-over less.
+func (g *Gateway) reconsider(tx store.Txn, now time.Time, sim, to string) error {
 	parked := map[string]driver.Report{}
-	if err := g.eachEarly(tx, now, g.refPrefix("early", sim), func(key string, r driver.Report) { parked[key] = r }); err != nil {
+	if err := g.eachEarly(tx, now, g.refPrefix("early", sim), func(key string, r driver.Report) {
+		if samePhone(to, r.Recipient) {
+			parked[key] = r
+		}
+	}); err != nil {
 		return err
 	}
 	for left := -1; left != len(parked); {
@@ -162,7 +194,10 @@ func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 	var keys []string
 	for i, a := range m.Attempts {
 		sim := simOr(a.ICCID, a.Modem)
-		if err := g.unshelve(tx, g.unsureKey(sim, m.ID, i)); err != nil {
+		if err := g.unshelve(tx, g.refPrefix("unsure", sim)+m.ID); err != nil { // as it was named of old
+			return err
+		}
+		if err := g.anonymize(tx, g.unsureKey(sim, m.ID, i)); err != nil {
 			return err
 		}
 		for _, ref := range a.References {
@@ -170,6 +205,22 @@ func (g *Gateway) forgetReports(tx store.Txn, m *Message) error {
 		}
 	}
 	return deleteAll(tx, keys)
+}
+
+// anonymize takes the phone from the record of a hand-over with nameless parts, if there is one. A report may still be about it, and
+// would be booked on another.
+func (g *Gateway) anonymize(tx store.Txn, key string) error {
+	u, err := store.Load[refRecord](tx, key)
+	switch {
+	case isNotFound(err):
+		return nil
+	case rotten(err) == key:
+		return g.unshelve(tx, key)
+	case err != nil:
+		return err
+	}
+	u.To = ""
+	return shelve(g, tx, key, u, u.At.Add(g.cfg.ReportWait+collectSlack))
 }
 
 // forgetParked removes the reports about a phone that wait for their message.

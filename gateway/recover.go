@@ -46,12 +46,12 @@ func (g *Gateway) recover(ctx context.Context) error {
 			sending = append(sending, id)
 		}
 	}
-	sims := map[string]bool{}
+	doubts := map[flight]bool{}
 	for len(sending) > 0 {
 		n := min(batch, len(sending))
 		err := g.update(ctx, func(tx store.Txn) error {
 			for _, id := range sending[:n] {
-				if err := g.interrupted(tx, time.Now(), id, sims); err != nil {
+				if err := g.interrupted(tx, time.Now(), id, doubts); err != nil {
 					return err
 				}
 			}
@@ -62,8 +62,8 @@ func (g *Gateway) recover(ctx context.Context) error {
 		}
 		sending = sending[n:]
 	}
-	for sim := range sims {
-		if err := g.update(ctx, func(tx store.Txn) error { return g.reconsider(tx, time.Now(), sim) }); err != nil {
+	for d := range doubts {
+		if err := g.update(ctx, func(tx store.Txn) error { return g.reconsider(tx, time.Now(), d.sim, d.to) }); err != nil {
 			return err
 		}
 	}
@@ -146,8 +146,8 @@ func (g *Gateway) restore(id string, r queueRecord, now time.Time) {
 	}
 }
 
-// interrupted puts in doubt what an earlier run left with a modem, and notes its SIM.
-func (g *Gateway) interrupted(tx store.Txn, now time.Time, id string, sims map[string]bool) error {
+// interrupted puts in doubt what an earlier run left with a modem, and notes its SIM and phone.
+func (g *Gateway) interrupted(tx store.Txn, now time.Time, id string, doubts map[flight]bool) error {
 	m, err := g.findLast(tx, id)
 	if err != nil {
 		return ignoreNotFound(err)
@@ -156,7 +156,7 @@ func (g *Gateway) interrupted(tx store.Txn, now time.Time, id string, sims map[s
 	if i < 0 || !m.overdue(now, i, errRestart) {
 		return nil
 	}
-	sims[simOr(m.Attempts[i].ICCID, m.Attempts[i].Modem)] = true
+	doubts[flight{sim: simOr(m.Attempts[i].ICCID, m.Attempts[i].Modem), to: ending(m.To)}] = true
 	m.Attempts[i].DoneAt = now // nobody is left to tell
 	return g.doubted(tx, now, &m, i)
 }

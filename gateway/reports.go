@@ -24,10 +24,11 @@ const (
 // A refRecord finds a part by SIM and reference.
 type refRecord struct {
 	Attempt int       `json:"attempt"`
-	Part    int       `json:"part"` // within the attempt
-	To      string    `json:"to"`   // its end, as samePhone needs it: the record may outlive the message
+	Part    int       `json:"part"`            // within the attempt
+	Whole   bool      `json:"whole,omitempty"` // the message has no other part
+	To      string    `json:"to"`              // its end, as samePhone needs it: the record may outlive the message; empty: erased
 	At      time.Time `json:"at"`
-	Done    time.Time `json:"done,omitzero"` // of a hand-over with nameless parts: when it can have been submitted at the latest
+	Done    time.Time `json:"done,omitzero"` // when a part can have been submitted at the latest, unless longestSubmit tells as much
 }
 
 // An earlyRecord is a report that named no part we knew of yet.
@@ -70,7 +71,7 @@ func (g *Gateway) Report(ctx context.Context, modem string, r driver.Report) err
 				return err
 			}
 			if outcome != "" { // those that wait may be about one less
-				if err := g.reconsider(tx, now, sim); err != nil {
+				if err := g.reconsider(tx, now, sim, r.Recipient); err != nil {
 					return err
 				}
 			}
@@ -149,9 +150,9 @@ func (g *Gateway) match(tx store.Txn, now time.Time, sim string, flight time.Tim
 		if nearer(flight, c.ref.At, r) {
 			break
 		}
-		if !near(c.ref.At, r) {
+		if !c.ref.near(r) {
 			closer := false
-			if err := g.eachUnsure(tx, now, sim, r, func(_ string, u refRecord) { closer = closer || near(u.At, r) }); err != nil {
+			if err := g.eachUnsure(tx, now, sim, r, func(_ string, u refRecord) { closer = closer || u.near(r) }); err != nil {
 				return "", err
 			}
 			if closer {
@@ -219,19 +220,19 @@ func nearer(one, other time.Time, r driver.Report) bool {
 	return !one.IsZero() && distance(one, r) < distance(other, r)
 }
 
-// plausible says whether a report may be about what was handed over then. The network's clock is believed, give or take
-// skew, as long as it is not an hour or more off.
-func plausible(at time.Time, r driver.Report, skew time.Duration) bool {
-	if r.At.Before(at) {
+// plausible says whether a report may be about the hand-over. The network's clock is believed, give or take skew, as long as it is
+// not an hour or more off.
+func (u refRecord) plausible(r driver.Report, skew time.Duration) bool {
+	if r.At.Before(u.At) {
 		return false
 	}
-	d := r.Sent.Sub(at)
-	return r.Sent.IsZero() || d.Abs() > clockTrust || d > -skew && d < longestSubmit+skew
+	d := r.Sent.Sub(u.At)
+	return r.Sent.IsZero() || d.Abs() > clockTrust || d > -skew && d < max(longestSubmit, u.Done.Sub(u.At))+skew
 }
 
 // near says whether the network's clock itself speaks for the hand-over.
-func near(at time.Time, r driver.Report) bool {
-	return plausible(at, r, clockSkew) && distance(at, r) < clockSpread
+func (u refRecord) near(r driver.Report) bool {
+	return u.plausible(r, clockSkew) && u.off(r) < clockSpread
 }
 
 // settleUnsure gives a report whose reference nobody knows to the hand-over with parts without one that it is about. Unless that
@@ -242,11 +243,14 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver
 		return "", err
 	}
 	m, err := g.find(tx, unsureID(key))
-	if err != nil {
+	if err != nil || m.To == "" { // erased: its report is nobody else's
 		return "", ignoreNotFound(err)
 	}
-	if !m.nameless(m.Attempts[ref.Attempt]) {
-		return "", g.unshelve(tx, key)
+	if !m.nameless(m.Attempts[ref.Attempt]) { // nor is it another's rival any more
+		if err := g.unshelve(tx, key); err != nil {
+			return "", err
+		}
+		return g.settleUnsure(tx, now, sim, r)
 	}
 	outcome, err := g.record(tx, now, sim, &m, func() { m.settleByReport(now, ref.Attempt, r) }, r)
 	if err != nil {
@@ -254,6 +258,9 @@ func (g *Gateway) settleUnsure(tx store.Txn, now time.Time, sim string, r driver
 	}
 	a := m.Attempts[ref.Attempt]
 	if err := g.saveRef(tx, sim, &m, ref.Attempt, len(a.References)-1); err != nil || m.nameless(a) {
+		return outcome, err
+	}
+	if err := g.standIn(tx, now, sim, r, key, ref); err != nil {
 		return outcome, err
 	}
 	return outcome, g.unshelve(tx, key)
@@ -264,10 +271,7 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	a := &m.Attempts[i]
 	sim := simOr(a.ICCID, a.Modem)
 	if m.nameless(*a) {
-		u := refRecord{Attempt: i, To: ending(m.To), At: a.ClaimedAt, Done: a.ClaimedAt.Add(longestSubmit)}
-		if !a.DoneAt.IsZero() && a.DoneAt.Before(u.Done) {
-			u.Done = a.DoneAt
-		}
+		u := refRecord{Attempt: i, Whole: m.Parts <= 1, To: ending(m.To), At: a.ClaimedAt, Done: a.latest()}
 		if err := shelve(g, tx, g.unsureKey(sim, m.ID, i), u, now.Add(g.cfg.ReportWait+collectSlack)); err != nil {
 			return err
 		}
@@ -283,9 +287,31 @@ func (g *Gateway) await(tx store.Txn, now time.Time, m *Message, i int) error {
 	return nil
 }
 
+// latest is when a part of the hand-over can have been submitted at the latest. How long one takes that is still under way nobody
+// can tell: eachOwed sees to that. One that only we lost sight of may have gone on behind its verdict.
+func (a Attempt) latest() time.Time {
+	longest := a.ClaimedAt.Add(longestSubmit)
+	if a.DoneAt.IsZero() || lostSight(a.Code) && a.DoneAt.Before(longest) {
+		return longest
+	}
+	return a.DoneAt
+}
+
+// lostSight says whether a verdict is that none was seen, while the modem may go on.
+func lostSight(code string) bool {
+	switch code {
+	case driver.CodeHangup, driver.CodeTimeout, errRestart:
+		return true
+	}
+	return false
+}
+
 func (g *Gateway) saveRef(tx store.Txn, sim string, m *Message, i, part int) error {
 	a := m.Attempts[i]
 	ref := refRecord{Attempt: i, Part: part, To: ending(m.To), At: a.ClaimedAt}
+	if a.DoneAt.Sub(a.ClaimedAt) > longestSubmit {
+		ref.Done = a.DoneAt
+	}
 	prefix := g.refPrefix("ref", sim) + refPart(a.References[part])
 	g.remember(prefix, m.ID, ref.At)
 	return store.Save(tx, prefix+m.ID, ref, a.ClaimedAt.Add(g.cfg.ReportWait+collectSlack))
