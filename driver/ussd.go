@@ -13,6 +13,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/warthog618/sms/encoding/gsm7"
+
+	_ "otpost/driver/alphabet"
 )
 
 // ussdTime is how long a network may take to answer a USSD request.

@@ -16,7 +16,7 @@ var (
 	declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	named    = regexp.MustCompile("`((?:Test|Fuzz)[A-Z0-9]\\w*)`")
 	quoted   = regexp.MustCompile("`([^`]+)`")
-	command  = regexp.MustCompile(`^go test \./([a-z/]+) -run '([^']+)'(?: -fuzz '([^']+)' -fuzztime [0-9]+[xsmh])?(?: -timeout [0-9]+[mh])?(?: -args -(soak|seeds)=[0-9]+)?$`)
+	command  = regexp.MustCompile(`^go test (?:-race )?\./([a-z/]+) -run '([^']+)'(?: -fuzz '([^']+)' -fuzztime [0-9]+[xsmh])?(?: -timeout [0-9]+[mh])?(?: -args -(soak|seeds)=[0-9]+)?$`)
 )
 
 // tests are the tests and fuzz targets of a package, and their source.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/warthog618/sms/encoding/gsm7"
 	"github.com/warthog618/sms/encoding/ucs2"
+
+	_ "otpost/driver/alphabet"
 )
 
 // charsets are those of +CSCS (TS 27.007 5.5).
