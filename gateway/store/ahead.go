@@ -47,7 +47,7 @@ func (b *Badger) runAhead(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-b.ahead.wake:
+		case <-b.ahead:
 		}
 	}
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,15 +38,7 @@ func made(path string) int64 {
 func TestLogsAreMadeAhead(t *testing.T) {
 	skipWithoutPopulate(t)
 	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
-	ctx, cancel := context.WithCancel(t.Context())
-	var g sync.WaitGroup
-	g.Go(func() {
-		if err := b.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	defer g.Wait()
-	defer cancel()
+	keepHouse(t, b)
 	for range 3 {
 		deadline := time.Now().Add(time.Minute)
 		name := newestLog(b.files.db)

@@ -46,10 +46,9 @@ type Badger struct {
 	writer  *writer
 	engine  *engine
 
-	dead   chan struct{} // closed when a commit's outcome is unknown
-	forget after         // enough was written to look at what is resident
-	ahead  after         // enough was written to look for another log
-	low    atomic.Bool
+	dead  chan struct{} // closed when a commit's outcome is unknown
+	ahead chan struct{} // of capacity 1: enough was written to look for another log
+	low   atomic.Bool
 
 	mu      sync.Mutex
 	closed  bool

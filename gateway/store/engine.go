@@ -15,6 +15,7 @@ type engine struct {
 	b       *Badger
 	durable atomic.Uint64 // number of the newest commit
 	recent  recent        // the writer's
+	written int           // the writer's: bytes since it was last looked for another log
 }
 
 func (b *Badger) startWriter(commit uint64) {
@@ -106,31 +107,17 @@ func (b *Badger) shut() error {
 	return errors.Join(err, b.lock.Close())
 }
 
-// wrote counts what a commit wrote, and wakes the housekeeping when it was enough.
+// wrote counts what a commit wrote, and has it looked for another log when it was enough.
 func (e *engine) wrote(l layer) {
-	n := 0
 	for key, rec := range l {
-		n += len(key) + len(rec.value) + entryOverhead
+		e.written += len(key) + len(rec.value) + entryOverhead
 	}
-	e.b.forget.add(n)
-	e.b.ahead.add(n)
-}
-
-// after wakes a task each time so many bytes have been committed. What it counts is the writer's.
-type after struct {
-	bytes, n int
-	wake     chan struct{} // of capacity 1
-}
-
-func newAfter(bytes int) after { return after{bytes: bytes, wake: make(chan struct{}, 1)} }
-
-func (a *after) add(n int) {
-	if a.n += n; a.n < a.bytes {
+	if e.written < aheadAfter {
 		return
 	}
-	a.n = 0
+	e.written = 0
 	select {
-	case a.wake <- struct{}{}:
+	case e.b.ahead <- struct{}{}:
 	default:
 	}
 }

@@ -14,11 +14,11 @@ import (
 
 // The engine maps its tables, and writes them through the maps, so each page that was written or read stays resident for as
 // long as the system has room. On a small board it has not, and what the daemon needs should not depend on what it has
-// kept: so the tables' pages are let go of when enough was written since. Those in use come back from the system's cache.
+// kept: so the tables' pages are let go of when there are too many. Those in use come back from the system's cache.
 const (
-	forgetAfter = 2 << 20               // bytes that are committed before the buffers are thrown away
-	forgetEvery = 50 * time.Millisecond // how often it is looked whether to forget: a merge brings a hundred megabytes in 0.3 s
+	forgetEvery = 50 * time.Millisecond // how often it is looked: a merge brings a hundred megabytes in 0.3 s
 	mayStay     = 32 << 20              // bytes of mapped files, the program among them, that may be resident
+	emptyEvery  = time.Second           // how often the buffers that tables were made in are thrown away
 )
 
 // forgetSome lets go of the tables' pages if there are too many of them.

@@ -15,15 +15,7 @@ import (
 // However much is written and merged, the tables' pages stay within bounds, and what is let go of meanwhile is there.
 func TestTablesAreForgottenWhileWriting(t *testing.T) {
 	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
-	ctx, cancel := context.WithCancel(t.Context())
-	var g sync.WaitGroup
-	g.Go(func() {
-		if err := b.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	defer g.Wait()
-	defer cancel()
+	keepHouse(t, b)
 	const records, size = 60_000, 1000
 	for i := 0; i < records; i += 500 {
 		mustUpdate(t, b, func(tx Txn) error {
@@ -45,6 +37,21 @@ func TestTablesAreForgottenWhileWriting(t *testing.T) {
 	if tables, err := filepath.Glob(filepath.Join(b.files.db, "*.sst")); err != nil || len(tables) < 10 {
 		t.Errorf("%d tables, %v: the test is too small", len(tables), err)
 	}
+}
+
+// keepHouse runs the store's housekeeping until the test ends.
+func keepHouse(t *testing.T, b *Badger) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var g sync.WaitGroup
+	g.Go(func() {
+		if err := b.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		g.Wait()
+	})
 }
 
 // The engine's pool of buffers is where it is looked for, and what is in it is thrown away.

@@ -70,7 +70,7 @@ func OpenBadger(ctx context.Context, cfg BadgerConfig) (*Badger, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Badger{cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registry), files: filesIn(cfg.Dir), dead: make(chan struct{}), forget: newAfter(forgetAfter), ahead: newAfter(aheadAfter)}
+	b := &Badger{cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registry), files: filesIn(cfg.Dir), dead: make(chan struct{}), ahead: make(chan struct{}, 1)}
 	b.closing = sync.OnceValue(b.shut)
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), b.abandon())

@@ -23,6 +23,8 @@ func (b *Badger) Run(ctx context.Context) error {
 	defer night.Stop()
 	forgetTick := time.NewTicker(forgetEvery)
 	defer forgetTick.Stop()
+	emptyTick := time.NewTicker(emptyEvery)
+	defer emptyTick.Stop()
 	sweepTick := time.NewTicker(sweepEvery)
 	defer sweepTick.Stop()
 	ctx, cancel := context.WithCancel(ctx)
@@ -44,7 +46,7 @@ func (b *Badger) Run(ctx context.Context) error {
 			b.watchSpace()
 		case <-noteTick.C:
 			b.takeNote()
-		case <-b.forget.wake:
+		case <-emptyTick.C:
 			emptyPool(allocators(b.db))
 		case <-forgetTick.C:
 			b.forgetSome()
