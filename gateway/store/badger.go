@@ -45,6 +45,7 @@ type Badger struct {
 	note    *note
 	writer  *writer
 	engine  *engine
+	pacer   *pacer
 
 	dead  chan struct{} // closed when a commit's outcome is unknown
 	ahead chan struct{} // of capacity 1: enough was written to look for another log

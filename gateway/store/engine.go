@@ -101,7 +101,7 @@ func (b *Badger) shut() error {
 	b.viewing.Wait()
 	err := b.space.makeRoom()
 	err = errors.Join(err, b.note.write(b.engine.durable.Load(), time.Now()))
-	if cerr := b.db.Close(); cerr != nil {
+	if cerr := b.closeEngine(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("close store: %w", cerr))
 	}
 	return errors.Join(err, b.lock.Close())

@@ -17,6 +17,7 @@ type metrics struct {
 	low      prometheus.Gauge
 	retries  prometheus.Counter
 	resealed prometheus.Counter
+	rests    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -41,12 +42,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		low:      gauge("low", "1 while the disk has less free space than the reserve."),
 		retries:  counter("open_retries_total", "Failed attempts to open the store that were tried again."),
 		resealed: counter("resealed_records_total", "Records sealed anew after a rotation of the key file."),
+		rests:    counter("merge_rest_seconds_total", "Seconds that merges of tables have rested, so that commits need not wait for them."),
 	}
 	for _, kind := range []string{failFull, failUnknown, failChecksum, failNote} {
 		m.failures.WithLabelValues(kind)
 	}
 	if r != nil {
-		r.MustRegister(m.commits, m.batch, m.seconds, m.failures, m.corrupt, m.free, m.low, m.retries, m.resealed)
+		r.MustRegister(m.commits, m.batch, m.seconds, m.failures, m.corrupt, m.free, m.low, m.retries, m.resealed, m.rests)
 	}
 	return m
 }

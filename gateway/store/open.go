@@ -71,7 +71,7 @@ func OpenBadger(ctx context.Context, cfg BadgerConfig) (*Badger, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Badger{cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registry), files: filesIn(cfg.Dir), dead: make(chan struct{}), ahead: make(chan struct{}, 1)}
-	b.closing = sync.OnceValue(b.shut)
+	b.closing, b.pacer = sync.OnceValue(b.shut), newPacer(badgerLog{b.log}, b.metrics)
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), b.abandon())
 	}
@@ -84,7 +84,7 @@ func (b *Badger) abandon() (err error) {
 		b.writer.close()
 	}
 	if b.db != nil {
-		err = b.db.Close()
+		err = b.closeEngine()
 	}
 	if b.lock != nil {
 		err = errors.Join(err, b.lock.Close())
@@ -161,7 +161,7 @@ func lockDir(dir string) (*os.File, error) {
 
 // openEngine opens Badger, again after a failure that may pass.
 func (b *Badger) openEngine(ctx context.Context) (*badger.DB, error) {
-	opt, err := roomForOld(engineOptions(b.files.db, badgerLog{b.log}).WithSyncWrites(!b.cfg.unsynced))
+	opt, err := roomForOld(engineOptions(b.files.db, b.pacer).WithSyncWrites(!b.cfg.unsynced))
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +172,7 @@ func (b *Badger) openEngine(ctx context.Context) (*badger.DB, error) {
 		db, err := openCarefully(opt)
 		switch {
 		case err == nil:
+			b.pacer.begin(db)
 			return db, nil
 		case strings.Contains(err.Error(), "Cannot acquire directory lock"):
 			return nil, fmt.Errorf("%w: %s", ErrLocked, b.files.db)
@@ -186,6 +187,12 @@ func (b *Badger) openEngine(ctx context.Context) (*badger.DB, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// closeEngine closes Badger, which first ends its merges.
+func (b *Badger) closeEngine() error {
+	b.pacer.end()
+	return b.db.Close()
 }
 
 // openCarefully turns a panic of the engine (it meets some damage so) into an error.

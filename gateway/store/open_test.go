@@ -59,6 +59,13 @@ func openErr(t *testing.T, cfg BadgerConfig) error {
 	return err
 }
 
+// noise returns n bytes that the store cannot squeeze.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
+
 // fill writes n records in updates of their own.
 func fill(t testing.TB, kv KV, n int) {
 	t.Helper()
@@ -304,7 +311,7 @@ func TestSizes(t *testing.T) {
 	set := func(n, size int) error {
 		return b.Update(t.Context(), func(tx Txn) error {
 			for i := range n {
-				if err := tx.Set(fmt.Sprintf("t/%d/%d", size, i), make([]byte, size), never); err != nil {
+				if err := tx.Set(fmt.Sprintf("t/%d/%d", size, i), noise(size), never); err != nil {
 					return err
 				}
 			}
