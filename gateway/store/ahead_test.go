@@ -46,10 +46,10 @@ func TestLogsAreMadeAhead(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s has %d bytes of blocks after a minute, want %d", filepath.Base(name), made(name), memTable)
 			}
-			mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/small", make([]byte, 10_000), never) })
+			mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/small", noise(10_000), never) })
 		}
 		for i := 0; newestLog(b.files.db) == name; i++ {
-			mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/%d", i), make([]byte, 300_000), never) })
+			mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/%d", i), noise(300_000), never) })
 		}
 	}
 }
@@ -84,7 +84,7 @@ func TestMakingBlocksChangesNothing(t *testing.T) {
 	})
 	const records = 1000 // too few for another log, so that nothing is written when they are there
 	for i := range records {
-		mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/%d", i), make([]byte, 5000), never) })
+		mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/%d", i), noise(5000), never) })
 	}
 	killed := BadgerConfig{Dir: filepath.Join(t.TempDir(), "killed"), Keys: cfg.Keys}
 	if err := os.CopyFS(killed.Dir, os.DirFS(cfg.Dir)); err != nil { // what a kill leaves
@@ -159,7 +159,7 @@ func TestValueLogIsSpared(t *testing.T) {
 		}
 		large := 2 * maxCommit
 		for ; large > 0; large -= 1000 {
-			err := b.Update(t.Context(), func(tx Txn) error { return tx.Set("t/large", make([]byte, large), never) })
+			err := b.Update(t.Context(), func(tx Txn) error { return tx.Set("t/large", noise(large), never) })
 			if err == nil {
 				break
 			}

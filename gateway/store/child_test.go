@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -115,8 +116,12 @@ func say(line string) {
 
 func countName(w int) string     { return fmt.Sprintf("t/%d/count", w) }
 func recordName(w, n int) string { return fmt.Sprintf("t/%d/n/%08d", w, n) }
+
+// recordText is of different lengths, and is not squeezed to less.
 func recordText(w, n int) string {
-	return fmt.Sprintf("record %d of %d %s", n, w, strings.Repeat("x", n%300))
+	filling := make([]byte, n%150)
+	_, _ = rand.NewChaCha8([32]byte{byte(w), byte(n), byte(n >> 8), byte(n >> 16)}).Read(filling) // never fails
+	return fmt.Sprintf("record %d of %d %x", n, w, filling)
 }
 
 // bench is a data folder, its keys, and what the children acknowledged.

@@ -20,7 +20,7 @@ func TestTablesAreForgottenWhileWriting(t *testing.T) {
 	for i := 0; i < records; i += 500 {
 		mustUpdate(t, b, func(tx Txn) error {
 			for k := range 500 { // in no order, so that tables are merged
-				if err := tx.Set(fmt.Sprintf("t/%05d", (i+k)*7919%records), make([]byte, size), never); err != nil {
+				if err := tx.Set(fmt.Sprintf("t/%05d", (i+k)*7919%records), noise(size), never); err != nil {
 					return err
 				}
 			}

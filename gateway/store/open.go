@@ -47,7 +47,8 @@ type identity struct {
 	Root    []byte    `json:"root"` // of Secrets
 }
 
-const format = 1
+// format is the present one. With 2 came squeezed values, see seal.go; what has 1 is read as ever, and has 2 from then on.
+const format = 2
 
 // parse reads an identity and judges it.
 func (id *identity) parse(b []byte) error {
@@ -253,7 +254,16 @@ func (b *Badger) identify(was *noted) (uint64, error) {
 	}
 	b.secrets = newSecrets([rootSize]byte(id.Root))
 	b.startWriter(commit)
+	if id.Format < format {
+		return commit + 1, b.save(id)
+	}
 	return commit, nil
+}
+
+// save writes the first record, in the present format.
+func (b *Badger) save(id identity) error {
+	id.Format = format
+	return b.Update(context.Background(), func(tx Txn) error { return Save(tx, identityKey, id, time.Time{}) })
 }
 
 func (r *badgerReader) empty() bool {
@@ -263,13 +273,13 @@ func (r *badgerReader) empty() bool {
 	return !it.Valid()
 }
 
-// create writes the first record.
+// create makes the identity of a new store.
 func (b *Badger) create() error {
-	id := identity{Format: format, Created: time.Now().UTC(), ID: rand.Text(), Root: make([]byte, rootSize)}
+	id := identity{Created: time.Now().UTC(), ID: rand.Text(), Root: make([]byte, rootSize)}
 	_, _ = rand.Read(id.Root) // never fails: it ends the process instead
 	b.note.id = id.ID
 	b.secrets = newSecrets([rootSize]byte(id.Root))
-	return b.Update(context.Background(), func(tx Txn) error { return Save(tx, identityKey, id, time.Time{}) })
+	return b.save(id)
 }
 
 func readCommit(tx Txn) (uint64, error) {

@@ -13,10 +13,12 @@ import (
 
 // A sealed value is: version (1 byte), length of the key's id (1), the id, a random nonce (24), then the value under
 // XChaCha20-Poly1305, whose tag (16) also covers all that precedes the nonce and the record's name. The long nonce may
-// be drawn at random for as many records as one likes, and no CPU support is needed to be fast on a small board.
+// be drawn at random for as many records as one likes, and no CPU support is needed to be fast on a small board. The version
+// tells whether it is the value itself that is sealed, or what squeeze made of it.
 const (
-	sealVersion = 1
-	sealLabel   = "store/seal"
+	sealPlain    = 1
+	sealSqueezed = 2
+	sealLabel    = "store/seal"
 )
 
 var (
@@ -27,7 +29,7 @@ var (
 // sealer seals values with the ring's current key and opens those of all its keys. It is safe for concurrent use.
 type sealer struct {
 	current string
-	header  []byte // of the current key
+	header  []byte // of the current key, for a plain value
 	aeads   map[string]cipher.AEAD
 	ring    *keys.Ring
 }
@@ -43,24 +45,29 @@ func newSealer(ring *keys.Ring) (*sealer, error) {
 			return nil, fmt.Errorf("seal with key %s: %w", id, err)
 		}
 	}
-	s.header = append([]byte{sealVersion, byte(len(s.current))}, s.current...)
+	s.header = append([]byte{sealPlain, byte(len(s.current))}, s.current...)
 	return s, nil
 }
 
 // seal returns value sealed under name.
 func (s *sealer) seal(name string, value []byte) []byte {
 	aead := s.aeads[s.current]
-	n := len(s.header)
-	out := make([]byte, n+chacha20poly1305.NonceSizeX, n+chacha20poly1305.NonceSizeX+len(value)+aead.Overhead())
+	header, nonce := len(s.header), len(s.header)+chacha20poly1305.NonceSizeX
+	out := make([]byte, nonce, nonce+squeezedAtMost(len(value))+aead.Overhead())
 	copy(out, s.header)
-	nonce := out[n:]
-	_, _ = rand.Read(nonce) // never fails: it ends the process instead
-	return aead.Seal(out, nonce, value, associated(s.header, name))
+	_, _ = rand.Read(out[header:]) // never fails: it ends the process instead
+	squeezed := false
+	if name == identityKey || name == noteName { // so that an older program can tell what it has before it
+		out = append(out, value...)
+	} else if out, squeezed = squeeze(out, value); squeezed {
+		out[0] = sealSqueezed
+	}
+	return aead.Seal(out[:nonce], out[header:nonce], out[nonce:], associated(out[:header], name))
 }
 
 // sealedBy returns the id of the key that b was sealed with, and its header's length.
 func sealedBy(b []byte) (id string, header int, err error) {
-	if len(b) < 2 || b[0] != sealVersion || len(b) < 2+int(b[1])+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
+	if len(b) < 2 || b[0] != sealPlain && b[0] != sealSqueezed || len(b) < 2+int(b[1])+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
 		return "", 0, errNotSealed
 	}
 	header = 2 + int(b[1])
@@ -82,6 +89,11 @@ func (s *sealer) open(name string, b []byte) ([]byte, error) {
 	value, err := aead.Open(make([]byte, 0, len(sealed)), nonce, sealed, associated(b[:header], name))
 	if err != nil {
 		return nil, &CorruptError{Key: name, Err: errNotOpened}
+	}
+	if b[0] == sealSqueezed {
+		if value, err = expand(value); err != nil {
+			return nil, &CorruptError{Key: name, Err: err}
+		}
 	}
 	return value, nil
 }

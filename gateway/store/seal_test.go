@@ -68,8 +68,8 @@ func FuzzOpen(f *testing.F) {
 	s := newTestSealer(f, newRing(f))
 	id := s.current
 	f.Add([]byte{})
-	f.Add([]byte{sealVersion, 0xff})
-	f.Add(append([]byte{sealVersion, byte(len(id))}, id...))
+	f.Add([]byte{sealPlain, 0xff})
+	f.Add(append([]byte{sealPlain, byte(len(id))}, id...))
 	f.Add(s.seal("t/other", []byte("x")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if v, err := s.open("t/a", b); err == nil {

@@ -38,7 +38,8 @@ func (c *caller) commit(ctx context.Context, _ int) error {
 	return c.call(ctx, http.MethodPost, "/commit", body{"account": "bench", "purpose": "login"}, &made)
 }
 
-// The sizes of what the yardstick writes: what a login's challenge comes to when it is sealed, and one of its counters.
+// The sizes of what the yardstick writes: what a login's challenge and its seal come to (the daemon squeezes them to half of
+// that), and one of its counters.
 const (
 	yardRecord  = 500
 	yardCounter = 128
