@@ -37,14 +37,25 @@ type instance struct {
 
 // transcript is a buffer that several goroutines write to.
 type transcript struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu   sync.Mutex
+	b    bytes.Buffer
+	full bool // nothing more is kept
 }
 
 func (l *transcript) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.full {
+		return len(p), nil
+	}
 	return l.b.Write(p)
+}
+
+// end has nothing more kept, where there is too much of it.
+func (l *transcript) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full = true
 }
 
 func (l *transcript) String() string {

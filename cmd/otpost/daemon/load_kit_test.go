@@ -46,6 +46,8 @@ pin: {mode: portal, url: %q, secret_file: %s, timeout: 20s}
 uncertain: {codes: keep}
 webhooks: [{url: %q, secret_file: %s, allow_private: true}]
 `, strings.Join(modems, ", "), portal.URL, secret, gone.URL, secret), slog.LevelInfo, l.delay)
+	l.log.end() // half a minute's would be tens of megabytes, and to make room for them takes the daemon's time
+	l.heard.end()
 	return l
 }
 
