@@ -233,7 +233,7 @@ func (nowhere) Lookup(_ store.Txn, id string) (gateway.Message, error) {
 
 func (nowhere) Emit(store.Txn, time.Time, gateway.Event) error { return nil }
 
-func (nowhere) Erase(store.Txn, time.Time, string, ...string) error { return nil }
+func (nowhere) Erase(store.Txn, time.Time, string, ...string) (bool, error) { return false, nil }
 
 // benchClient is a connection of a client that allocates next to nothing itself.
 type benchClient struct {

@@ -288,9 +288,7 @@ func TestErase(t *testing.T) {
 		sleep(2 * time.Second)
 		flying, queued := b.enqueue(code(alice, 5*time.Minute)), b.enqueue(code(alice, 5*time.Minute))
 		synctest.Wait()
-		if err := b.kv.Update(context.Background(), func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }); err != nil {
-			t.Fatal(err)
-		}
+		b.erase("alice")
 		sleep(time.Minute)
 		if m := b.message(flying); m.To != "" || m.Account != "" || m.Ref != "" {
 			t.Errorf("what was with a modem keeps %+v", m)
@@ -331,9 +329,7 @@ func TestEraseForgetsInbound(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := b.kv.Update(ctx, func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice", enrolled, enrolled) }); err != nil {
-			t.Fatal(err)
-		}
+		b.erase("alice", enrolled, enrolled)
 		page, _, err := b.g.Inbox(ctx, 0, "")
 		if err != nil {
 			t.Fatal(err)
@@ -379,9 +375,7 @@ func TestEraseForgetsReports(t *testing.T) {
 		if diff := cmp.Diff([]string{"early", "msg", "msg", "ref", "unsure"}, held(ending(alice))); diff != "" {
 			t.Errorf("records with its end (-want +got):\n%s", diff)
 		}
-		if err := b.kv.Update(context.Background(), func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }); err != nil {
-			t.Fatal(err)
-		}
+		b.erase("alice")
 		if keys := held(ending(alice)); len(keys) > 0 {
 			t.Errorf("after Erase still in %v", keys)
 		}

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"otpost/driver"
@@ -192,31 +191,6 @@ func inboxKey(id string) string { return "gw/in/" + id }
 // senderKey is where the inbound texts of a phone are noted, in whatever form the network gives its number.
 func (g *Gateway) senderKey(from string) string {
 	return "gw/from/" + g.cfg.Secrets.Pseudonym("inbound-from", ending(from)) + "/"
-}
-
-// eraseInbound removes the inbound texts of a phone.
-func (g *Gateway) eraseInbound(tx store.Txn, phone string) error {
-	prefix := g.senderKey(phone)
-	var ids []string
-	if err := store.Keys(tx, store.Range{Prefix: prefix}, func(key string) bool {
-		ids = append(ids, key[len(prefix):])
-		return true
-	}); err != nil {
-		return err
-	}
-	for _, id := range ids {
-		item, err := load[InboxItem](tx, inboxKey(id))
-		if err != nil && rotten(err) == "" {
-			return err
-		}
-		if err == nil && strings.HasPrefix(item.From, "+") && item.From != phone {
-			continue // only its last digits are the same
-		}
-		if err := deleteAll(tx, []string{prefix + id, inboxKey(id)}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Inbox returns inbound texts, newest first.

@@ -222,17 +222,3 @@ func (g *Gateway) anonymize(tx store.Txn, key string) error {
 	u.To = ""
 	return shelve(g, tx, key, u, u.At.Add(g.cfg.ReportWait+collectSlack))
 }
-
-// forgetParked removes the reports about a phone that wait for their message.
-func (g *Gateway) forgetParked(tx store.Txn, to string) error {
-	var keys []string
-	if err := scan(g, tx, store.Range{Prefix: "gw/early/"}, func(key string, e earlyRecord) bool {
-		if samePhone(to, e.Report.Recipient) {
-			keys = append(keys, key)
-		}
-		return true
-	}); err != nil {
-		return err
-	}
-	return g.unshelve(tx, keys...)
-}

@@ -91,13 +91,11 @@ func TestEraseForgetsDoubtNamedOfOld(t *testing.T) {
 			if err := b.g.unshelve(tx, key); err != nil {
 				return err
 			}
-			if err := shelve(b.g, tx, strings.TrimSuffix(key, "/0"), u, time.Now().Add(time.Hour)); err != nil {
-				return err
-			}
-			return b.g.Erase(tx, time.Now(), "alice")
+			return shelve(b.g, tx, strings.TrimSuffix(key, "/0"), u, time.Now().Add(time.Hour))
 		}); err != nil {
 			t.Fatal(err)
 		}
+		b.erase("alice")
 		if err := b.kv.View(t.Context(), func(tx store.Txn) error {
 			return store.Keys(tx, store.Range{Prefix: "gw/unsure/"}, func(key string) bool {
 				t.Errorf("%s is left", key)
@@ -183,9 +181,7 @@ func TestReportOfErasedRival(t *testing.T) {
 				id, began := b.enqueue(d), time.Now()
 				sleep(5 * time.Second)
 				b.wantStatus(id, tt.in)
-				if err := b.kv.Update(t.Context(), func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }); err != nil {
-					t.Fatal(err)
-				}
+				b.erase("alice")
 				b.tell(m, alice, 77, began)
 				sleep(time.Minute)
 				b.wantStatus(left, Uncertain)
@@ -203,9 +199,7 @@ func TestErasedTakesNoReport(t *testing.T) {
 		d.Account = "alice"
 		id, began := b.enqueue(d), time.Now()
 		sleep(5 * time.Second)
-		if err := b.kv.Update(t.Context(), func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice") }); err != nil {
-			t.Fatal(err)
-		}
+		b.erase("alice")
 		sleep(time.Minute)
 		b.tell(m, bob, 77, began)
 		b.wantStatus(id, Uncertain)

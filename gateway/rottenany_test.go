@@ -173,7 +173,7 @@ func (b *bench) livesOn(rotten string) {
 	for _, m := range page {
 		check("convert", b.kv.Update(ctx, func(tx store.Txn) error { return b.g.Converted(tx, time.Now(), m.ID) }))
 	}
-	check("erase", b.kv.Update(ctx, func(tx store.Txn) error { return b.g.Erase(tx, time.Now(), "alice", alice) }))
+	check("erase", b.tryErase("alice", alice))
 	check("pause", b.g.Pause(ctx, "m0"))
 	check("resume", b.g.Resume(ctx, "m0"))
 	sleep(26 * time.Hour)

@@ -1,6 +1,9 @@
 package otp
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // accept is what follows a right answer, in the same transaction: the code is used up, the counters are cleared, and what
 // the purpose asks for is done.
@@ -74,10 +77,15 @@ func (w *work) regrade(acct *account, grade int) error {
 
 // endAll cancels every pending challenge of the account.
 func (w *work) endAll(accountID string) error {
-	ids, err := w.owned(accountID)
+	ids, err := w.owned(accountID, math.MaxInt)
 	if err != nil {
 		return err
 	}
+	return w.endPending(ids)
+}
+
+// endPending cancels those of the challenges that are pending.
+func (w *work) endPending(ids []string) error {
 	for _, id := range ids {
 		c, found, err := load[challenge](w.tx, challengeKey(id))
 		if rotten(err) != "" {

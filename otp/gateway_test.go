@@ -77,7 +77,7 @@ type system struct {
 }
 
 // withSystem runs f in fake time over a running gateway.
-func withSystem(t *testing.T, f func(*system)) {
+func withSystem(t *testing.T, f func(*system), change ...func(*otp.Policy)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &system{t: t, kv: store.NewMemory(), modem: &modem{hold: make(chan struct{})}}
 		ring, err := keys.Generate(rand.Reader)
@@ -90,6 +90,9 @@ func withSystem(t *testing.T, f func(*system)) {
 		policy := otp.DefaultPolicy()
 		policy.Countries = []string{"GB"}
 		policy.PIN.MemoryKiB, policy.PIN.Time = 8, 1
+		for _, c := range change {
+			c(&policy)
+		}
 		s.rules, err = otp.New(otp.Config{KV: s.kv, Secrets: s.kv.Secrets(), Keys: ring, Outbox: s.queue, Policy: policy, Random: rand.Reader})
 		s.must(err)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -125,6 +128,14 @@ func (s *system) enable() {
 		s.t.Errorf("grade %d", a.Grade)
 	}
 	time.Sleep(time.Hour)
+}
+
+// delivered waits until the modem has sent its next text, and brings the report of it.
+func (s *system) delivered(to string) {
+	s.t.Helper()
+	time.Sleep(2 * time.Second)
+	r := driver.Report{ICCID: "8944", Reference: uint8(len(s.modem.sent())), Recipient: to, Sent: time.Now().Add(-time.Second), At: time.Now()}
+	s.must(s.queue.Report(context.Background(), "m1", r))
 }
 
 func (s *system) status(id string) gateway.Status {

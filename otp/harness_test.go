@@ -296,20 +296,21 @@ func (o *fakeOutbox) Emit(tx store.Txn, now time.Time, e gateway.Event) error {
 	return store.Save(tx, fmt.Sprintf("gw/event/%08d", next(tx)), e, time.Time{})
 }
 
-func (o *fakeOutbox) Erase(tx store.Txn, now time.Time, account string, _ ...string) error {
+// Erase takes two records at once.
+func (o *fakeOutbox) Erase(tx store.Txn, now time.Time, account string, _ ...string) (more bool, err error) {
 	var doomed []string
-	err := tx.Scan(store.Range{Prefix: "gw/"}, func(key string, v []byte) bool {
+	err = tx.Scan(store.Range{Prefix: "gw/"}, func(key string, v []byte) bool {
 		if strings.Contains(string(v), `"account":"`+account+`"`) {
 			doomed = append(doomed, key)
 		}
-		return true
+		return len(doomed) < 2
 	})
 	for _, key := range doomed {
 		if err := tx.Delete(key); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return err
+	return len(doomed) == 2, err
 }
 
 // messages returns the statuses of all messages in order.

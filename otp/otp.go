@@ -36,8 +36,9 @@ type Outbox interface {
 	Lookup(tx store.Txn, id string) (gateway.Message, error)
 	// Emit writes an event.
 	Emit(tx store.Txn, now time.Time, e gateway.Event) error
-	// Erase removes every message and event of an account, and what else it keeps of its phones.
-	Erase(tx store.Txn, now time.Time, account string, phones ...string) error
+	// Erase removes messages and events of an account, and what else it keeps of its phones and of those given: as much as
+	// one transaction should. While there may be more it is to be called again, in another one and with the same phones.
+	Erase(tx store.Txn, now time.Time, account string, phones ...string) (more bool, err error)
 }
 
 // Converter is an Outbox that wants to know whose codes come back. *gateway.Gateway is one.

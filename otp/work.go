@@ -22,6 +22,7 @@ type work struct {
 	phone   string            // the number concerned, if any
 	country string            // of the phone
 	facts   map[string]string // for the audit trail
+	partial bool              // another transaction goes on with this one's work; the last writes the audit entry
 	counts  []func()          // metrics, once committed
 	traffic []*destinationTraffic
 	judged  map[string]*subject // the counters of failures read so far, by key
@@ -75,7 +76,10 @@ func (s *Service) do(ctx context.Context, now time.Time, by Caller, action, acco
 
 // finish writes what every transaction ends with.
 func (w *work) finish(refusal *Error) error {
-	if refusal == nil {
+	switch {
+	case refusal == nil && w.partial:
+		return nil
+	case refusal == nil:
 		return w.audit("ok")
 	}
 	if refusal.Code == InvalidRequest || refusal.Code == NotFound { // malformed, and about nothing

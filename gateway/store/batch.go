@@ -20,8 +20,18 @@ type run struct {
 
 func (r *run) ok() bool { return r.out.err == nil && r.out.panicked == nil && !r.out.exited }
 
-// entryOverhead is more than an engine and the seal add to a record's key and value.
-const entryOverhead = 160
+const (
+	entryOverhead    = 160 // is more than an engine and the seal add to a record's key and value
+	deletionOverhead = 32  // is more than an engine adds to the key of a deletion, which has nothing to seal
+)
+
+// size is what a record takes of a commit, at the most.
+func (r record) size(key string) int {
+	if r.deleted {
+		return len(key) + deletionOverhead
+	}
+	return len(key) + len(r.value) + entryOverhead
+}
 
 // runBatch runs the functions of reqs until they are all run or would no longer fit into one commit.
 //
@@ -56,7 +66,7 @@ func (b *batch) run(req *request, fits func(count, size int) bool) bool {
 	}
 	count, size := b.count+len(r.tx.own), b.size
 	for key, rec := range r.tx.own {
-		size += len(key) + len(rec.value) + entryOverhead
+		size += rec.size(key)
 	}
 	switch {
 	case fits(count, size):
