@@ -10,17 +10,20 @@ import (
 )
 
 // The engine merges its tables with all processors that there are, and in that third of a second a code that is being judged
-// waits. Nothing hurries a merge, though, as long as few tables wait for the next. So it rests after each table that it has
-// made, in proportion to what that took, and the longer the fewer wait: for four times as long as it worked while there are no
-// more than it began with, for as long when there is one more, and then no more, or the next merge would be larger and take
-// more memory. The parts of a merge, which would otherwise run side by side, do so one after the other. The engine has no
-// option for that, but it tells its log of each table, and goes on only when that has been taken.
+// waits. Nothing hurries a merge, though, as long as few tables wait for the next. So it rests whenever it has gathered what
+// goes into a table, in proportion to what that took, and the longer the fewer wait: for four times as long as it worked while
+// there are no more than a merge of the topmost level begins with, for as long when there is one more, and then no more, or the
+// next merge would be larger and take more memory. The parts of a merge, which would otherwise run side by side, do so one
+// after the other. The engine has no option for that, but it logs what it has gathered, holding none of its locks, and goes
+// on only when that has been taken.
 
-// paceUntil is how many tables wait for a merge when none rests any more.
-const paceUntil = mergeAt + 2
+const (
+	paceUntil   = mergeAt + 2            // tables wait for a merge when none rests any more
+	longestRest = 100 * time.Millisecond // however long it worked (a disk may have held it up), or it would not see how many wait
+)
 
-// madeTable is how the engine's log line begins when a merge has made a table. The line ends with what that took.
-const madeTable = "[%d] LOG Compact. Added "
+// gathered is how the engine's log line begins when a merge has gathered a table. The line ends with what that took.
+const gathered = "[%d] LOG Compact. Added "
 
 // pacer is the engine's log, and its merges' rests.
 type pacer struct {
@@ -40,7 +43,7 @@ func newPacer(log badgerLog, m *metrics) *pacer {
 	return p
 }
 
-// begin has the merges of db rest from now on.
+// begin has the merges of db rest from now on, hurry has them not rest.
 func (p *pacer) begin(db *badger.DB) {
 	waiting := func() (n int) {
 		for _, t := range db.Tables() {
@@ -53,10 +56,12 @@ func (p *pacer) begin(db *badger.DB) {
 	p.waiting.Store(&waiting)
 }
 
+func (p *pacer) hurry() { p.waiting.Store(nil) }
+
 // Debugf implements badger.Logger. The engine calls it on the goroutine that merges.
 func (p *pacer) Debugf(format string, args ...any) {
 	p.badgerLog.Debugf(format, args...)
-	if !strings.HasPrefix(format, madeTable) || len(args) == 0 {
+	if !strings.HasPrefix(format, gathered) || len(args) == 0 {
 		return
 	}
 	if took, ok := args[len(args)-1].(time.Duration); ok {
@@ -73,10 +78,10 @@ func (p *pacer) rest(took time.Duration) {
 		return
 	}
 	few := max(0, min(paceUntil-(*waiting)(), paceUntil-mergeAt))
-	rest := took * time.Duration(few*few)
-	p.metrics.rests.Add(rest.Seconds())
+	began := time.Now()
 	select {
-	case <-time.After(rest):
+	case <-time.After(min(took*time.Duration(few*few), longestRest)):
 	case <-p.over:
 	}
+	p.metrics.rests.Add(time.Since(began).Seconds())
 }

@@ -45,7 +45,7 @@ func TestPace(t *testing.T) {
 				began := time.Now()
 				var g sync.WaitGroup
 				for range tt.parts {
-					g.Go(func() { p.Debugf(madeTable+"%d keys. Took %v", 1, 100, took) })
+					g.Go(func() { p.Debugf(gathered+"%d keys. Took %v", 1, 100, took) })
 				}
 				g.Wait()
 				if d := time.Since(began); d != tt.want {
@@ -54,6 +54,23 @@ func TestPace(t *testing.T) {
 			})
 		})
 	}
+}
+
+// However long a merge was held up, it soon looks again at how many wait; and in a hurry none rests.
+func TestPaceLooksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPacer(mergeAt)
+		began := time.Now()
+		p.rest(time.Hour)
+		if d := time.Since(began); d != longestRest || testutil.ToFloat64(p.metrics.rests) != longestRest.Seconds() {
+			t.Errorf("rested for %v, and %v s were counted, want %v", d, testutil.ToFloat64(p.metrics.rests), longestRest)
+		}
+		p.hurry()
+		p.rest(time.Hour)
+		if d := time.Since(began); d != longestRest {
+			t.Errorf("in a hurry it rested for %v", d-longestRest)
+		}
+	})
 }
 
 // The end of the store does not wait for a rest.
@@ -67,13 +84,13 @@ func TestPaceEnds(t *testing.T) {
 		p.end()
 		p.end()
 		<-done
-		if d := time.Since(began); d != 0 {
-			t.Errorf("it took %v", d)
+		if d := time.Since(began); d != 0 || testutil.ToFloat64(p.metrics.rests) != 0 {
+			t.Errorf("it took %v, and %v s were counted", d, testutil.ToFloat64(p.metrics.rests))
 		}
 	})
 }
 
-// The engine tells of each table that a merge has made in the line that is looked for, and a merge rests by it.
+// The engine tells what a merge has gathered in the line that is looked for, and a merge rests by it.
 func TestMergesRest(t *testing.T) {
 	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
 	for i := 0; testutil.ToFloat64(b.metrics.rests) == 0; i++ {

@@ -81,8 +81,11 @@ func (b *Badger) takeNote() {
 	}
 }
 
-// nightly verifies every table and merges them, so that scans do not walk over what was deleted.
+// nightly verifies every table and merges them, so that scans do not walk over what was deleted. The housekeeping waits for
+// that, so merges do not rest meanwhile.
 func (b *Badger) nightly() {
+	b.pacer.hurry()
+	defer b.pacer.begin(b.db)
 	start := time.Now()
 	err := b.verify()
 	if err == nil {
