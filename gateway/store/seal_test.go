@@ -26,7 +26,7 @@ func newTestSealer(t testing.TB, r *keys.Ring) *sealer {
 
 func TestSeal(t *testing.T) {
 	s := newTestSealer(t, newRing(t))
-	for _, value := range []string{"", "x", strings.Repeat("value", 1000)} {
+	for _, value := range []string{"", "x", strings.Repeat("value", 1000), strings.Repeat("v", squeezeFrom), aRecord, string(make([]byte, 900<<10))} {
 		sealed := s.seal("t/a", []byte(value))
 		if again := s.seal("t/a", []byte(value)); bytes.Equal(sealed, again) {
 			t.Error("the same value sealed twice looks the same")
@@ -47,8 +47,19 @@ func TestSeal(t *testing.T) {
 // Every change of one bit, and every cut, is noticed.
 func TestSealNoticesChanges(t *testing.T) {
 	s := newTestSealer(t, newRing(t))
-	sealed := s.seal("t/a", []byte("value"))
+	for _, value := range []string{"value", aRecord} {
+		noticesChanges(t, s, s.seal("t/a", []byte(value)))
+	}
+}
+
+func noticesChanges(t *testing.T, s *sealer, sealed []byte) {
+	t.Helper()
 	var corrupt *CorruptError
+	other := bytes.Clone(sealed)
+	other[0] ^= sealPlain ^ sealSqueezed
+	if _, err := s.open("t/a", other); !errors.Is(err, errNotOpened) {
+		t.Errorf("opened as if of the other version: %v", err)
+	}
 	for i := range sealed {
 		for bit := range 8 {
 			changed := bytes.Clone(sealed)

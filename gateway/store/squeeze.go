@@ -9,9 +9,8 @@ import (
 
 // Most of a record are the names of its fields, and the store writes each byte several times: to its log, to a table, and
 // again with each merge. So values are sealed in fewer bytes: as S2 blocks (github.com/klauspost/compress/s2) with a
-// dictionary, which costs a microsecond or two and saves more than that. Whoever sees the sealed value sees how long that is, so it
-// tells a little about how much of the value is not in the dictionary; no value holds a secret beside text that somebody
-// else chose and could have repeat it.
+// dictionary, which costs a microsecond or two and saves more than that. Whoever sees the sealed value sees how long that is,
+// and so a little of how much of it repeats itself or what is in the dictionary. No code is in any value.
 
 // words is the dictionary: records of each kind, the most frequent last. What was once written with it is read with it,
 // so it is never changed: another one would be another version of the seal.
@@ -21,8 +20,12 @@ var words []byte
 
 var dictionary = s2.MakeDict(words, nil)
 
-// squeezeFrom is how long a value is at least that is squeezed. Of shorter ones there are many, and little to be saved.
-const squeezeFrom = 192
+// Values of these lengths are squeezed. Of shorter ones there are many, and little to be saved; longer ones are rare, and the
+// library (v1.20.1) can panic at one of more than some kilobytes that was made for that: it runs out of the room that it asked for.
+const (
+	squeezeFrom = 192
+	squeezeMost = 2 << 10
+)
 
 // squeezedAtMost is how many bytes squeeze may need for a value of n.
 func squeezedAtMost(n int) int { return max(n, s2.MaxEncodedLen(n)) }
@@ -30,18 +33,30 @@ func squeezedAtMost(n int) int { return max(n, s2.MaxEncodedLen(n)) }
 // squeeze appends value to dst, squeezed if that is shorter, and tells whether. If dst has room for squeezedAtMost more, it
 // takes no other memory.
 func squeeze(dst, value []byte) (_ []byte, squeezed bool) {
-	if len(value) >= squeezeFrom {
-		if b := dictionary.Encode(dst[len(dst):cap(dst)], value); len(b) < len(value) {
-			return append(dst, b...), true // usually it is there already
-		}
+	if b, ok := encode(dst[len(dst):cap(dst)], value); ok {
+		return append(dst, b...), true // usually it is there already
 	}
 	return append(dst, value...), false
 }
 
-// expand returns what was squeezed to b, which is never more than a commit takes.
+// encode returns value squeezed, in room if there is enough; false if that is not worth while.
+func encode(room, value []byte) (b []byte, ok bool) {
+	if len(value) < squeezeFrom || len(value) > squeezeMost {
+		return nil, false
+	}
+	defer func() {
+		if recover() != nil { // it is stored all the same
+			b, ok = nil, false
+		}
+	}()
+	b = dictionary.Encode(room, value)
+	return b, len(b) < len(value)
+}
+
+// expand returns what was squeezed to b.
 func expand(b []byte) ([]byte, error) {
 	n, err := s2.DecodedLen(b)
-	if err == nil && n > maxCommit {
+	if err == nil && n > squeezeMost {
 		err = fmt.Errorf("it claims to have been %d bytes", n)
 	}
 	var value []byte
