@@ -66,7 +66,7 @@ func (id *identity) parse(b []byte) error {
 }
 
 // OpenBadger opens the store in cfg.Dir, or makes it. Besides what the system says, it fails with ErrLocked, ErrFull,
-// ErrOlder, and *CorruptError for a wrong or lost key; in each of these cases nothing in the folder was changed.
+// ErrOlder, and *CorruptError for a wrong or lost key; in each of these cases nothing was changed that the folder held.
 func OpenBadger(ctx context.Context, cfg BadgerConfig) (*Badger, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -84,8 +84,8 @@ func (b *Badger) abandon() (err error) {
 	if b.writer != nil {
 		b.writer.close()
 	}
-	if b.db != nil {
-		err = b.closeEngine()
+	if b.db != nil && !b.isDead() { // a dead one is not touched again
+		err = errors.Join(b.space.makeRoom(), b.closeEngine())
 	}
 	if b.lock != nil {
 		err = errors.Join(err, b.lock.Close())
@@ -254,10 +254,13 @@ func (b *Badger) identify(was *noted) (uint64, error) {
 	}
 	b.secrets = newSecrets([rootSize]byte(id.Root))
 	b.startWriter(commit)
-	if id.Format < format {
-		return commit + 1, b.save(id)
+	if id.Format == format {
+		return commit, nil
 	}
-	return commit, nil
+	if err := b.save(id); err != nil {
+		return 0, errors.Join(err, b.space.checkOpen()) // which says what to do if the disk is full
+	}
+	return commit + 1, nil
 }
 
 // save writes the first record, in the present format.
