@@ -110,7 +110,7 @@ func (b *Badger) shut() error {
 // wrote counts what a commit wrote, and has it looked for another log when it was enough.
 func (e *engine) wrote(l layer) {
 	for key, rec := range l {
-		e.written += len(key) + len(rec.value) + entryOverhead
+		e.written += rec.size(key)
 	}
 	if e.written < aheadAfter {
 		return
