@@ -43,7 +43,7 @@ func newPacer(log badgerLog, m *metrics) *pacer {
 	return p
 }
 
-// begin has the merges of db rest from now on, hurry has them not rest.
+// begin has the merges of db rest from now on.
 func (p *pacer) begin(db *badger.DB) {
 	waiting := func() (n int) {
 		for _, t := range db.Tables() {
@@ -56,6 +56,7 @@ func (p *pacer) begin(db *badger.DB) {
 	p.waiting.Store(&waiting)
 }
 
+// hurry has no merge begin a rest, until the next begin.
 func (p *pacer) hurry() { p.waiting.Store(nil) }
 
 // Debugf implements badger.Logger. The engine calls it on the goroutine that merges.

@@ -28,7 +28,6 @@ func (b *Badger) Run(ctx context.Context) error {
 	sweepTick := time.NewTicker(sweepEvery)
 	defer sweepTick.Stop()
 	ctx, cancel := context.WithCancel(ctx)
-	context.AfterFunc(ctx, b.pacer.end) // a nightly merge is not waited for longer than it works
 	var ahead sync.WaitGroup
 	ahead.Go(func() { b.runAhead(ctx) })
 	defer ahead.Wait()
