@@ -11,6 +11,7 @@ import (
 
 	"otpost/driver"
 	"otpost/gateway/store"
+	"otpost/gateway/store/storetest"
 )
 
 // tryErase erases an account as its owner does: in as many transactions as it takes.
@@ -34,34 +35,6 @@ func (b *bench) erase(account string, numbers ...string) {
 	}
 }
 
-// countKV notes how many records each update writes.
-type countKV struct {
-	store.KV
-	written []int
-}
-
-func (k *countKV) Update(ctx context.Context, f func(store.Txn) error) error {
-	keys := map[string]bool{}
-	err := k.KV.Update(ctx, func(tx store.Txn) error { return f(countTxn{tx, keys}) })
-	k.written = append(k.written, len(keys))
-	return err
-}
-
-type countTxn struct {
-	store.Txn
-	keys map[string]bool
-}
-
-func (t countTxn) Set(key string, value []byte, collect time.Time) error {
-	t.keys[key] = true
-	return t.Txn.Set(key, value, collect)
-}
-
-func (t countTxn) Delete(key string) error {
-	t.keys[key] = true
-	return t.Txn.Delete(key)
-}
-
 // However many records a message has, a transaction of an erasure writes no more than it should, unless one message alone has more.
 func TestEraseWritesLittleAtOnce(t *testing.T) {
 	inBubble(t, modems(1), func(t *testing.T, b *bench) {
@@ -76,10 +49,10 @@ func TestEraseWritesLittleAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		k := &countKV{KV: b.kv}
+		k := &storetest.Counting{KV: b.kv}
 		b.kv = k
 		b.erase("alice", alice)
-		most := slices.Sorted(slices.Values(k.written))
+		most := slices.Sorted(slices.Values(k.Written))
 		if len(most) < 4 {
 			t.Fatalf("%d updates wrote %v records", len(most), most)
 		}
@@ -162,10 +135,10 @@ func TestEraseManyParked(t *testing.T) {
 			b.tell(b.modems[0], alice, uint8(i), time.Now())
 		}
 		b.tell(b.modems[0], bob, 7, time.Now())
-		k := &countKV{KV: b.kv}
+		k := &storetest.Counting{KV: b.kv}
 		b.kv = k
 		b.erase("alice", alice)
-		if n := slices.Max(k.written); n > eraseAtOnce+10 {
+		if n := slices.Max(k.Written); n > eraseAtOnce+10 {
 			t.Errorf("an update wrote %d records", n)
 		}
 		if n := b.count("gw/early/"); n != 1 {

@@ -15,6 +15,7 @@ import (
 	"otpost/gateway"
 	"otpost/gateway/store"
 	"otpost/gateway/store/keys"
+	"otpost/gateway/store/storetest"
 	"otpost/otp"
 )
 
@@ -191,19 +192,20 @@ func TestEraseLargeAccount(t *testing.T) {
 	}()
 	made := muchOf(t, 750)
 	fill(t, kv, made.records)
-	watched := &stumbling{KV: kv, allowed: 1 << 20}
+	watched := &storetest.Counting{KV: kv}
 	rules := rulesOver(t, watched, store.NewMemory().Secrets())
 	began := time.Now()
 	if err := rules.Erase(t.Context(), made.at, caller, account); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d updates, the largest of %d records, in %v", watched.updates, watched.largest, time.Since(began))
+	largest := slices.Max(watched.Written)
+	t.Logf("%d updates, the largest of %d records, in %v", len(watched.Written), largest, time.Since(began))
 	wantNoTrace(t, kv)
 	if n := erasures(t, rules); n != 1 {
 		t.Errorf("%d entries of the audit trail tell of it, want 1", n)
 	}
-	if watched.largest > 2000 {
-		t.Errorf("an update wrote %d records", watched.largest)
+	if largest > 2000 {
+		t.Errorf("an update wrote %d records", largest)
 	}
 	err = rules.Erase(t.Context(), made.at, caller, account)
 	if e := new(otp.Error); !errors.As(err, &e) || e.Code != otp.NotFound {
@@ -220,7 +222,6 @@ type stumbling struct {
 	committed bool
 
 	updates int // that were run
-	largest int // records that one of them wrote
 }
 
 func (k *stumbling) Update(ctx context.Context, f func(store.Txn) error) error {
@@ -228,31 +229,11 @@ func (k *stumbling) Update(ctx context.Context, f func(store.Txn) error) error {
 		return errStumbled
 	}
 	k.updates++
-	err := k.KV.Update(ctx, func(tx store.Txn) error {
-		written := map[string]bool{}
-		err := f(countingTxn{tx, written})
-		k.largest = max(k.largest, len(written))
-		return err
-	})
+	err := k.KV.Update(ctx, f)
 	if err == nil && k.updates > k.allowed {
 		err = errStumbled
 	}
 	return err
-}
-
-type countingTxn struct {
-	store.Txn
-	written map[string]bool
-}
-
-func (t countingTxn) Set(key string, value []byte, collect time.Time) error {
-	t.written[key] = true
-	return t.Txn.Set(key, value, collect)
-}
-
-func (t countingTxn) Delete(key string) error {
-	t.written[key] = true
-	return t.Txn.Delete(key)
 }
 
 // An erasure that ends in the middle, wherever that is, leaves an account that is there and can be erased, by another process too;
