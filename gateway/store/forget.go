@@ -10,14 +10,15 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/ristretto/v2/z"
+	"golang.org/x/sys/unix"
 )
 
 // The engine maps its tables, and writes them through the maps, so each page that was written or read stays resident for as
 // long as the system has room. On a small board it has not, and what the daemon needs should not depend on what it has
 // kept: so the tables' pages are let go of when there are too many. Those in use come back from the system's cache.
 const (
-	forgetEvery = 50 * time.Millisecond // how often it is looked: a merge brings a hundred megabytes in 0.3 s
-	mayStay     = 32 << 20              // bytes of mapped files, the program among them, that may be resident
+	forgetEvery = 25 * time.Millisecond // how often it is looked: a merge brings a hundred megabytes in 0.3 s
+	mayStay     = 20 << 20              // bytes of mapped files, the program among them, that may be resident
 	emptyEvery  = time.Second           // how often the buffers that tables were made in are thrown away
 )
 
@@ -43,7 +44,9 @@ func residentFiles() (int64, error) {
 
 // forgetTables lets go of the pages of the tables. It holds the tables meanwhile: the place of one that the engine unmaps
 // could be taken by memory that must not be let go. An iterator holds all tables that the engine has when it begins;
-// certain to be among them are those that were there both before and after that.
+// certain to be among them are those that were there both before and after that. The others, most of them made by a merge that
+// is not over yet, nobody can hold: their pages go in a way that does no harm to what may have taken their place, at the
+// price of being read from the disk when they are needed.
 func (b *Badger) forgetTables() {
 	if err := b.tryForgetTables(); err != nil {
 		b.log.Debug("tables stay resident", "error", err)
@@ -64,12 +67,15 @@ func (b *Badger) tryForgetTables() error {
 	holder := txn.NewIterator(badger.IteratorOptions{})
 	defer holder.Close()
 	after := tableIDs(b.db)
-	return forgetPages("/proc/self/maps", func(path string) bool {
-		if filepath.Dir(path) != dir {
-			return false
-		}
+	return forgetPages("/proc/self/maps", func(path string) int {
 		id, ok := table.ParseFileID(path)
-		return ok && before[id] && after[id]
+		switch {
+		case !ok || filepath.Dir(path) != dir:
+			return stay
+		case before[id] && after[id]:
+			return unix.MADV_DONTNEED
+		}
+		return unix.MADV_PAGEOUT
 	})
 }
 

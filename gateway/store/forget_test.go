@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/ristretto/v2/z"
+	"golang.org/x/sys/unix"
 )
 
 // However much is written and merged, the tables' pages stay within bounds, and what is let go of meanwhile is there.
@@ -17,9 +20,9 @@ func TestTablesAreForgottenWhileWriting(t *testing.T) {
 	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
 	keepHouse(t, b)
 	const records, size = 60_000, 1000
-	for i := 0; i < records; i += 500 {
+	for i := 0; i < records; i += 300 {
 		mustUpdate(t, b, func(tx Txn) error {
-			for k := range 500 { // in no order, so that tables are merged
+			for k := range 300 { // in no order, so that tables are merged
 				if err := tx.Set(fmt.Sprintf("t/%05d", (i+k)*7919%records), noise(size), never); err != nil {
 					return err
 				}
@@ -37,6 +40,54 @@ func TestTablesAreForgottenWhileWriting(t *testing.T) {
 	if tables, err := filepath.Glob(filepath.Join(b.files.db, "*.sst")); err != nil || len(tables) < 10 {
 		t.Errorf("%d tables, %v: the test is too small", len(tables), err)
 	}
+}
+
+// The pages of a table that no level has yet are let go of too, in a way that harms nothing that could be in its place.
+func TestTablesInTheMakingAreForgotten(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
+	const size = 1 << 20
+	made := filepath.Join(b.files.db, "999999.sst") // as a merge makes it
+	f, err := os.OpenFile(made, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(f.Close(), os.Remove(made)) }()
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil || fs.Type == unix.TMPFS_MAGIC {
+		t.Skip("files of this folder lie in memory anyway: ", err)
+	}
+	table := mapped(t, int(f.Fd()), size, unix.MAP_SHARED)
+	heap := mapped(t, -1, size, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	want := noise(size)
+	copy(table, want)
+	copy(heap, want)
+	if err := unix.Msync(table, unix.MS_SYNC); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Madvise(heap, unix.MADV_PAGEOUT); err != nil {
+		t.Skip("this system pages nothing out (Linux does from 5.4 on): ", err)
+	}
+	before := resident(t, made)
+	b.forgetTables()
+	if after := resident(t, made); before < size>>10 || after > before/4 { // pages that the kernel has in hand may stay
+		t.Errorf("%d kB were resident and %d kB are", before, after)
+	}
+	if !bytes.Equal(table, want) || !bytes.Equal(heap, want) {
+		t.Error("something is lost")
+	}
+}
+
+func mapped(t *testing.T, fd, size, flags int) []byte {
+	t.Helper()
+	b, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Munmap(b) })
+	return b
 }
 
 // keepHouse runs the store's housekeeping until the test ends.

@@ -12,21 +12,32 @@ import (
 // ForgetPages lets go of the resident pages of mapped files whose path fits. Nothing is lost: what is touched again comes
 // back from the system's cache, or from the file. A store maps its tables whole, and whoever has once read them all (to
 // verify them) would keep them resident for good; likewise the code that only a start needs.
-func ForgetPages(fits func(path string) bool) error { return forgetPages("/proc/self/smaps", fits) }
+func ForgetPages(fits func(path string) bool) error {
+	return forgetPages("/proc/self/smaps", func(path string) int {
+		if fits(path) {
+			return unix.MADV_DONTNEED
+		}
+		return stay
+	})
+}
 
-// forgetPages is ForgetPages by smaps or, for shared mappings only and much quicker, maps. What fits must not be unmapped
-// meanwhile: its place could be taken by what is lost when it is let go.
-func forgetPages(maps string, fits func(path string) bool) error {
+// stay is the advice to leave a mapping's pages where they are.
+const stay = unix.MADV_NORMAL
+
+// forgetPages is ForgetPages by smaps or, for shared mappings only and much quicker, maps; advise gives the madvise(2) by which
+// the pages of a file go. For MADV_DONTNEED it must not be unmapped meanwhile: its place could be taken by what is lost when it
+// is let go. MADV_PAGEOUT loses nothing, whatever it meets, but pages that come back are read from the file.
+func forgetPages(maps string, advise func(path string) int) error {
 	f, err := os.Open(maps)
 	if err != nil {
 		return fmt.Errorf("forget pages: %w", err)
 	}
 	defer f.Close()
 	var m mapping
-	fit, clean := false, false
+	advice, clean := stay, false
 	forget := func() {
-		if fit && (m.shared || clean) {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED) // a courtesy
+		if advice != stay && (m.shared || clean) {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, uintptr(advice)) // a courtesy
 		}
 	}
 	lines := bufio.NewScanner(f)
@@ -34,8 +45,10 @@ func forgetPages(maps string, fits func(path string) bool) error {
 		switch name, rest, _ := strings.Cut(lines.Text(), " "); {
 		case !strings.HasSuffix(name, ":"): // the next mapping
 			forget()
-			m, fit = parseMapping(lines.Text())
-			fit, clean = fit && fits(m.path), false
+			advice, clean = advise(pathOf(lines.Text())), false
+			if advice != stay {
+				m, _ = parseMapping(lines.Text())
+			}
 		case name == "Anonymous:":
 			clean = none(rest)
 		case name == "Swap:":
@@ -56,19 +69,26 @@ type mapping struct {
 	shared   bool
 }
 
-// parseMapping reads a line of proc_pid_maps(5). It is false for what is no file's, and for private pages that may be
-// written to.
+// parseMapping reads a line of proc_pid_maps(5). It is false, and the mapping empty, for what is no file's, and for private
+// pages that may be written to.
 func parseMapping(line string) (m mapping, ok bool) {
 	var perms, offset, device string
 	var inode uint64
 	n, err := fmt.Sscanf(line, "%x-%x %s %s %s %d", &m.from, &m.to, &perms, &offset, &device, &inode)
 	if n != 6 || err != nil || inode == 0 || len(perms) != 4 {
-		return m, false
+		return mapping{}, false
 	}
-	slash := strings.IndexByte(line, '/')
-	if slash < 0 || m.to <= m.from || perms[1] == 'w' && perms[3] == 'p' {
-		return m, false
+	m.path, m.shared = pathOf(line), perms[3] == 's'
+	if m.path == "" || m.to <= m.from || perms[1] == 'w' && !m.shared {
+		return mapping{}, false
 	}
-	m.path, m.shared = line[slash:], perms[3] == 's'
 	return m, true
+}
+
+// pathOf returns the path at the end of such a line; empty: there is none.
+func pathOf(line string) string {
+	if slash := strings.IndexByte(line, '/'); slash >= 0 {
+		return line[slash:]
+	}
+	return ""
 }
