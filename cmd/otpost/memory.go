@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	memoryBudget = 64 << 20    // what Go's memory stays within as long as there is room in it
-	memoryRoom   = 32 << 20    // between what is live and the limit, or a third of that if it is more
+	memoryBudget = 48 << 20    // what Go's memory stays within as long as there is room in it
+	memoryRoom   = 22 << 20    // between what is live and the limit
+	memoryMost   = 62 << 20    // the limit up to which there is so much room; beyond, it shrinks to a quarter of what is live
 	memoryEvery  = time.Second // how often the limit follows what is live
 )
 
@@ -25,14 +26,18 @@ func limitMemory(ctx context.Context) {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()
 	for {
-		live := liveMemory()
-		debug.SetMemoryLimit(max(memoryBudget, live+max(memoryRoom, live/3)))
+		debug.SetMemoryLimit(memoryLimit(liveMemory()))
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// memoryLimit returns the limit for so many live bytes.
+func memoryLimit(live int64) int64 {
+	return max(memoryBudget, live+max(live/4, min(memoryRoom, memoryMost-live)))
 }
 
 // liveMemory returns the bytes that the last collection found in use, and what counts against the limit beside the heap.

@@ -29,11 +29,26 @@ func TestLimitMemory(t *testing.T) {
 	reaches(func(limit int64) bool { return limit < math.MaxInt64 })
 	big := make([]byte, 3*memoryBudget)
 	runtime.GC()
-	reaches(func(limit int64) bool { return limit >= 4*memoryBudget })
+	reaches(func(limit int64) bool { return limit >= 15*memoryBudget/4 })
 	runtime.KeepAlive(big)
 	runtime.GC()
 	runtime.GC()
-	reaches(func(limit int64) bool { return limit < 4*memoryBudget })
+	reaches(func(limit int64) bool { return limit < 15*memoryBudget/4 })
+}
+
+// However much is live, the collector has room, and more is never less of a limit.
+func TestMemoryLimit(t *testing.T) {
+	const mb = 1 << 20
+	for live, want := range map[int64]int64{0: 48, 20 * mb: 48, 30 * mb: 52, 40 * mb: 62, 48 * mb: 62, 60 * mb: 75, 1000 * mb: 1250} {
+		if got := memoryLimit(live); got != want*mb {
+			t.Errorf("with %d MB live the limit is %d MB, want %d", live/mb, got/mb, want)
+		}
+	}
+	for live := int64(0); live < 100*mb; live += mb {
+		if memoryLimit(live) > memoryLimit(live+mb) || memoryLimit(live) < live*5/4 {
+			t.Errorf("with %d MB live the limit is %d MB, with one more %d", live/mb, memoryLimit(live)/mb, memoryLimit(live+mb)/mb)
+		}
+	}
 }
 
 func TestLimitMemoryOfTheEnvironment(t *testing.T) {

@@ -23,9 +23,6 @@ type Item struct {
 const (
 	loadBuffer  = 1 << 20 // what a run hands to the engine at a time
 	loadVersion = 1       // the engine's, of what is loaded
-	// loadTable becomes tables of 8 MiB: the engine doubles it for each level down to the last, where they lie at once,
-	// and that is what merging makes there of a store of this size.
-	loadTable = 256 << 10
 )
 
 // LoadBadger makes a store in cfg.Dir, which must not hold one, of many records. Each run must ascend by key, and of two
@@ -46,7 +43,7 @@ func LoadBadger(ctx context.Context, cfg BadgerConfig, runs ...iter.Seq[Item]) e
 	if l.sealer, err = newSealer(cfg.Keys); err != nil {
 		return err
 	}
-	if l.db, err = badger.Open(engineOptions(filesIn(cfg.Dir).db, nil).WithBaseTableSize(loadTable)); err != nil {
+	if l.db, err = badger.Open(engineOptions(filesIn(cfg.Dir).db, nil)); err != nil {
 		return fmt.Errorf("load the store: %w", err)
 	}
 	if err := errors.Join(l.load(ctx, runs), l.db.Close()); err != nil {

@@ -321,7 +321,7 @@ func TestSizes(t *testing.T) {
 	for _, tt := range []struct {
 		n, size int
 		want    error
-	}{{1, 900 << 10, nil}, {1, 1 << 20, ErrTooBig}, {4000, 10, nil}, {9, 100 << 10, nil}, {10, 100 << 10, ErrTooBig}, {20000, 20, ErrTooBig}} {
+	}{{1, 450 << 10, nil}, {1, 512 << 10, ErrTooBig}, {2000, 10, nil}, {9, 50 << 10, nil}, {10, 50 << 10, ErrTooBig}, {10000, 20, ErrTooBig}} {
 		if err := set(tt.n, tt.size); err != tt.want {
 			t.Errorf("%d values of %d bytes: %v, want %v", tt.n, tt.size, err, tt.want)
 		}
@@ -329,7 +329,7 @@ func TestSizes(t *testing.T) {
 		if tt.want != nil {
 			want = 0
 		}
-		if tt.size != 100<<10 && countAll(t, b, fmt.Sprintf("t/%d/", tt.size)) != want {
+		if tt.size != 50<<10 && countAll(t, b, fmt.Sprintf("t/%d/", tt.size)) != want {
 			t.Errorf("%d values of %d bytes: %d are there", tt.n, tt.size, countAll(t, b, fmt.Sprintf("t/%d/", tt.size)))
 		}
 	}

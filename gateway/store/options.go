@@ -9,29 +9,33 @@ import (
 )
 
 const (
-	memTable    = 6 << 20             // what is written to one before it becomes a table
+	memTable    = 3 << 20             // what is written to one before it becomes a table
 	maxCommit   = memTable * 15 / 100 // the engine's bound for a transaction, which follows from that
-	oldMemTable = 8 << 20             // of earlier versions
+	oldMemTable = 8 << 20             // the largest of earlier versions
 
-	mergeAt = 8  // tables gather before they are merged with what lies below
-	stallAt = 16 // tables have commits wait until they are merged
+	mergeAt = 11 // tables gather before they are merged with what lies below
+	stallAt = 24 // tables have commits wait until they are merged
 )
 
 // engineOptions are the small profile: the memory of a small board, every value beside its key (what does not fit is
-// refused, see fits), so that there is one file to sync and no value log to clean or to verify. Memtables and tables are
-// small because the engine makes each in buffers of several times its size, and because a merge, which rests after each
-// table (see pace.go), holds a processor for as long as it makes one; but not smaller: the less there is in each, the more of
-// them are made, and each leaves three megabytes of garbage. Eight gather before they are merged with what lies below: that
-// costs a third less of processor time than two, and reads look at a few more.
+// refused, see fits), so that there is one file to sync and no value log to clean or to verify.
+//
+// Memtables are small because the engine writes one out in one go, and commits meanwhile have half of two processors. Tables are
+// small, and all of one size, because each is made in a buffer of twice its size, and a merge has up to five of them in the making;
+// but not smaller: each leaves three megabytes of garbage beside that. Eleven memtables gather before they are merged with what
+// lies below: that costs a third less of processor time than few, and reads look at some more. And the levels are close to
+// each other in size, so that a merge below the topmost level is of few tables.
 func engineOptions(dir string, log badger.Logger) badger.Options {
-	return badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
+	opt := badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
 												WithMemTableSize(memTable).WithNumMemtables(1).
-												WithBaseTableSize(4 << 20).WithBaseLevelSize(32 << 20).
+												WithBaseTableSize(2 << 20).WithBaseLevelSize(32 << 20).WithLevelSizeMultiplier(4).
 												WithNumLevelZeroTables(mergeAt).WithNumLevelZeroTablesStall(stallAt).
 												WithValueLogFileSize(32 << 20).WithValueThreshold(maxCommit).
 												WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).
 												WithNumCompactors(2).WithCompression(options.None).
 												WithMetricsEnabled(false).WithLogger(log)
+	opt.TableSizeMultiplier = 1
+	return opt
 }
 
 // roomForOld returns opt with memtables as large as an earlier version's, if one is there that did not end by itself: it
