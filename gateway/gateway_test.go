@@ -11,6 +11,7 @@ import (
 
 	"otpost/driver"
 	"otpost/gateway/store"
+	"otpost/gateway/store/storetest"
 )
 
 const alice, bob = "+447700900123", "+447700900456"
@@ -75,6 +76,69 @@ func TestExpiry(t *testing.T) {
 		if texts := b.net.all(); len(texts) != 0 {
 			t.Errorf("dead message went out: %+v", texts)
 		}
+	})
+}
+
+// More that comes to its end at once than one transaction can take goes in parts: queued messages that expire, sent ones whose
+// time for a report is over, and those that were with modems when the process was killed.
+func TestManyEndsAtOnce(t *testing.T) {
+	const many = 120
+	bounded := func(t *testing.T) *bench {
+		b := newBench(t, 30)
+		b.kv = storetest.Bounded{KV: b.kv, Most: 40}
+		return b
+	}
+	all := func(b *bench, want Status) {
+		t.Helper()
+		for _, m := range b.messages() {
+			if m.Status != want || m.FinalAt.IsZero() {
+				t.Fatalf("%s is %s, final %v, want %s", m.ID, m.Status, m.FinalAt, want)
+			}
+		}
+	}
+	t.Run("expired", func(t *testing.T) {
+		inBubble(t, bounded, func(t *testing.T, b *bench) {
+			for _, m := range b.modems {
+				m.set(b.g, driver.StateSearching)
+			}
+			notAfter := time.Now().Add(5 * time.Minute)
+			for range many {
+				b.enqueue(code(alice, time.Until(notAfter)))
+			}
+			sleep(5*time.Minute + time.Millisecond)
+			all(b, Expired)
+		})
+	})
+	t.Run("unreported", func(t *testing.T) {
+		inBubble(t, bounded, func(t *testing.T, b *bench) {
+			for range many {
+				b.enqueue(code(alice, 5*time.Minute))
+			}
+			sleep(time.Minute)
+			b.end()
+			sleep(48 * time.Hour)
+			b.start()
+			all(b, Sent)
+		})
+	})
+	t.Run("interrupted", func(t *testing.T) {
+		inBubble(t, bounded, func(t *testing.T, b *bench) {
+			for range len(b.modems) {
+				d := text(alice, "hello")
+				d.NotAfter = time.Now().Add(time.Minute)
+				b.enqueue(d)
+			}
+			sleep(100 * time.Millisecond) // all are with modems
+			wait := b.kill()
+			sleep(48 * time.Hour)
+			wait()
+			b.start()
+			for _, m := range b.messages() {
+				if m.Status != Uncertain {
+					t.Fatalf("%s is %s", m.ID, m.Status)
+				}
+			}
+		})
 	})
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,11 +78,11 @@ func (g *Gateway) nextDue() time.Time {
 // expire ends queued messages whose deadline has passed.
 func (g *Gateway) expire(ctx context.Context) error {
 	for {
-		ids := g.dead(time.Now())
-		if len(ids) == 0 {
+		dead := g.dead(time.Now())
+		if len(dead) == 0 {
 			return nil
 		}
-		err := g.update(ctx, func(tx store.Txn) error {
+		err := inParts(ctx, g, dead, func(tx store.Txn, ids []ulid.ULID) error {
 			now := time.Now()
 			for _, u := range ids {
 				if err := g.expireOne(tx, now, formatID(messagePrefix, u)); err != nil {
@@ -239,13 +240,13 @@ func (g *Gateway) sweepDue(ctx context.Context) error {
 
 // sweep closes sent and uncertain messages whose time for a report is over, and notes when the next will be.
 func (g *Gateway) sweep(ctx context.Context) error {
-	for more := true; more; {
+	for more, most := true, batch; more; {
 		err := g.update(ctx, func(tx store.Txn) error {
 			now := time.Now()
 			var keys []string
 			var next time.Time
 			if err := store.Keys(tx, store.Range{Prefix: duePrefix}, func(key string) bool {
-				if at := dueAt(key); at.After(now) || len(keys) == batch {
+				if at := dueAt(key); at.After(now) || len(keys) == most {
 					next = at
 					return false
 				}
@@ -254,7 +255,7 @@ func (g *Gateway) sweep(ctx context.Context) error {
 			}); err != nil {
 				return err
 			}
-			more = len(keys) == batch
+			more = len(keys) == most
 			g.sweepNext(tx, next)
 			for _, key := range keys {
 				if err := g.unreported(tx, now, key); err != nil {
@@ -263,7 +264,10 @@ func (g *Gateway) sweep(ctx context.Context) error {
 			}
 			return nil
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrTooBig) && most > 1:
+			more, most = true, most/2
+		case err != nil:
 			return fmt.Errorf("close messages without report: %w", err)
 		}
 	}

@@ -2,13 +2,33 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"otpost/gateway/store"
 )
 
-// batch is how many records one transaction of a sweep touches.
+// batch is how many messages one transaction of a sweep takes, if they fit. How many records each of them writes depends on the
+// endpoints of webhooks and on what befell it.
 const batch = 200
+
+// inParts runs f for all of list, as many at a time as fit into one transaction. What an earlier part did stays done when a
+// later one fails.
+func inParts[T any](ctx context.Context, g *Gateway, list []T, f func(tx store.Txn, part []T) error) error {
+	for n := batch; len(list) > 0; {
+		n = min(n, len(list))
+		err := g.update(ctx, func(tx store.Txn) error { return f(tx, list[:n]) })
+		switch {
+		case errors.Is(err, store.ErrTooBig) && n > 1:
+			n /= 2
+		case err != nil:
+			return err
+		default:
+			list = list[n:]
+		}
+	}
+	return nil
+}
 
 // recover reads the queue from the store. What was with a modem when an earlier run ended may have gone out: it becomes
 // uncertain, and its policy says whether it is sent once more.
@@ -47,20 +67,16 @@ func (g *Gateway) recover(ctx context.Context) error {
 		}
 	}
 	doubts := map[flight]bool{}
-	for len(sending) > 0 {
-		n := min(batch, len(sending))
-		err := g.update(ctx, func(tx store.Txn) error {
-			for _, id := range sending[:n] {
-				if err := g.interrupted(tx, time.Now(), id, doubts); err != nil {
-					return err
-				}
+	err = inParts(ctx, g, sending, func(tx store.Txn, ids []string) error {
+		for _, id := range ids {
+			if err := g.interrupted(tx, time.Now(), id, doubts); err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return err
 		}
-		sending = sending[n:]
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for d := range doubts {
 		if err := g.update(ctx, func(tx store.Txn) error { return g.reconsider(tx, time.Now(), d.sim, d.to) }); err != nil {
