@@ -217,16 +217,18 @@ type loader struct {
 
 const (
 	loadRecords = 1000
-	loadBytes   = 256 << 10
+	loadBytes   = 256 << 10 // of a commit, which has room for one record that is larger
 )
 
 func (l *loader) add(key string, rec record) error {
-	l.waiting = append(l.waiting, keyed{key, rec})
-	l.size += len(key) + len(rec.value)
-	if len(l.waiting) < loadRecords && l.size < loadBytes {
-		return nil
+	if len(l.waiting) == loadRecords || l.size+rec.size(key) > loadBytes {
+		if err := l.flush(); err != nil {
+			return err
+		}
 	}
-	return l.flush()
+	l.waiting = append(l.waiting, keyed{key, rec})
+	l.size += rec.size(key)
+	return nil
 }
 
 func (l *loader) flush() error {

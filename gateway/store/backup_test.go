@@ -114,6 +114,27 @@ func TestBackupAndRestore(t *testing.T) {
 }
 
 // A backup is one state, though updates go on while it is made.
+// A restore writes as much at a time as a commit takes, however small or large the records are that come together.
+func TestRestoreOfAllSizes(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
+	l := &loader{ctx: t.Context(), dst: b}
+	n := 0
+	for _, some := range []struct{ records, size int }{{999, 260}, {1, 400 << 10}, {2500, 0}, {1, 440 << 10}, {3, 200 << 10}, {700, 700}} {
+		for range some.records {
+			if err := l.add(fmt.Sprintf("t/%d", n), record{value: noise(some.size), collect: never}); err != nil {
+				t.Fatalf("record %d of %d bytes: %v", n, some.size, err)
+			}
+			n++
+		}
+	}
+	if err := l.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := countAll(t, b, "t/"); got != n {
+		t.Errorf("%d records, want %d", got, n)
+	}
+}
+
 func TestBackupUnderLoad(t *testing.T) {
 	b := filled(t, 200)
 	move := func(n int) error {

@@ -25,9 +25,20 @@ type sweep struct {
 // step does a little of the sweep.
 func (b *Badger) step(ctx context.Context, s *sweep) error {
 	old, err := b.sealedWithOld(s)
-	if err != nil || len(old) == 0 {
-		return err
+	for n := len(old); err == nil && len(old) > 0; {
+		n = min(n, len(old))
+		switch err = b.reseal(ctx, old[:n]); {
+		case err == nil:
+			old = old[n:]
+		case err == ErrTooBig && n > 1:
+			n, err = n/2, nil
+		}
 	}
+	return err
+}
+
+// reseal seals the records of some keys anew, in one update.
+func (b *Badger) reseal(ctx context.Context, old []string) error {
 	return b.Update(ctx, func(tx Txn) error {
 		tx.OnDone(func(ok bool) {
 			if ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,6 +19,12 @@ import (
 // key file's path.
 func rotated(t *testing.T, n int) (cfg BadgerConfig, path, oldID, pseudonym string) {
 	t.Helper()
+	return rotatedWith(t, func(b *Badger) { fill(t, b, n) })
+}
+
+// rotatedWith is rotated with the records that write leaves.
+func rotatedWith(t *testing.T, write func(*Badger)) (cfg BadgerConfig, path, oldID, pseudonym string) {
+	t.Helper()
 	path = filepath.Join(t.TempDir(), "keys")
 	first, err := keys.Create(path, rand.Reader)
 	if err != nil {
@@ -25,7 +32,7 @@ func rotated(t *testing.T, n int) (cfg BadgerConfig, path, oldID, pseudonym stri
 	}
 	dir := t.TempDir()
 	b := mustOpen(t, BadgerConfig{Dir: dir, Keys: first})
-	fill(t, b, n)
+	write(b)
 	pseudonym = b.Secrets().Pseudonym("a", "b")
 	mustClose(t, b)
 	if _, err := keys.Rotate(path, rand.Reader); err != nil {
@@ -45,6 +52,24 @@ func inUse(t *testing.T, b *Badger, id string) bool {
 		t.Fatal(err)
 	}
 	return used
+}
+
+// Records are sealed anew also where not as many as the sweep takes at a time fit into one commit.
+func TestRotationOfLargeRecords(t *testing.T) {
+	cfg, _, oldID, _ := rotatedWith(t, func(b *Badger) {
+		for i := range 3 * sweepWrite {
+			mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/%d", i), noise(maxCommit/30), never) })
+		}
+	})
+	b := mustOpen(t, cfg)
+	for progress := (sweep{}); !progress.over; {
+		if err := b.step(t.Context(), &progress); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := countAll(t, b, "t/"); n != 3*sweepWrite || inUse(t, b, oldID) {
+		t.Errorf("%d records, want %d; the old key is in use: %v", n, 3*sweepWrite, inUse(t, b, oldID))
+	}
 }
 
 // A rotation, start to end: old records are read, sealed anew by Run while updates go on, and then the old key is
