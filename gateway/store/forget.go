@@ -22,11 +22,14 @@ const (
 	emptyEvery  = time.Second           // how often the buffers that tables were made in are thrown away
 )
 
-// forgetSome lets go of the tables' pages if there are too many of them.
-func (b *Badger) forgetSome() {
+// forgetSome lets go of the tables' pages if there are too many of them, and returns how long to wait until it is looked again:
+// in a store of many tables that takes its time, of which this may have a twentieth.
+func (b *Badger) forgetSome() time.Duration {
+	began := time.Now()
 	if n, err := residentFiles(); err != nil || n > mayStay { // where the system does not tell, each time
 		b.forgetTables()
 	}
+	return max(forgetEvery, 20*time.Since(began))
 }
 
 // residentFiles returns how many bytes of mapped files are resident, by proc_pid_statm(5).

@@ -20,7 +20,7 @@ const (
 // engineOptions are the small profile: the memory of a small board, every value beside its key (what does not fit is
 // refused, see fits), so that there is one file to sync and no value log to clean or to verify.
 //
-// Memtables are small because the engine writes one out in one go, and commits meanwhile have half of two processors. Tables are
+// Memtables are small because the engine writes one out in one go, and commits have one processor of two less meanwhile. Tables are
 // small, and all of one size, because each is made in a buffer of twice its size, and a merge has up to five of them in the making;
 // but not smaller: each leaves three megabytes of garbage beside that. Eleven memtables gather before they are merged with what
 // lies below: that costs a third less of processor time than few, and reads look at some more. And the levels are close to

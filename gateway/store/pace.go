@@ -45,14 +45,7 @@ func newPacer(log badgerLog, m *metrics) *pacer {
 
 // begin has the merges of db rest from now on.
 func (p *pacer) begin(db *badger.DB) {
-	waiting := func() (n int) {
-		for _, t := range db.Tables() {
-			if t.Level == 0 {
-				n++
-			}
-		}
-		return n
-	}
+	waiting := func() int { return db.Levels()[0].NumTables } // db.Tables would read of each table, and so bring it in
 	p.waiting.Store(&waiting)
 }
 

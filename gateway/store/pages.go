@@ -26,7 +26,8 @@ const stay = unix.MADV_NORMAL
 
 // forgetPages is ForgetPages by smaps or, for shared mappings only and much quicker, maps; advise gives the madvise(2) by which
 // the pages of a file go. For MADV_DONTNEED it must not be unmapped meanwhile: its place could be taken by what is lost when it
-// is let go. MADV_PAGEOUT loses nothing, whatever it meets, but pages that come back are read from the file.
+// is let go. MADV_PAGEOUT loses nothing, whatever it meets (other memory could at worst be swapped, where there is swap and the
+// unit does not forbid it), but pages that come back are read from the file.
 func forgetPages(maps string, advise func(path string) int) error {
 	f, err := os.Open(maps)
 	if err != nil {

@@ -21,8 +21,8 @@ func (b *Badger) Run(ctx context.Context) error {
 	defer noteTick.Stop()
 	night := time.NewTimer(untilNight(time.Now()))
 	defer night.Stop()
-	forgetTick := time.NewTicker(forgetEvery)
-	defer forgetTick.Stop()
+	forget := time.NewTimer(forgetEvery)
+	defer forget.Stop()
 	emptyTick := time.NewTicker(emptyEvery)
 	defer emptyTick.Stop()
 	sweepTick := time.NewTicker(sweepEvery)
@@ -48,8 +48,8 @@ func (b *Badger) Run(ctx context.Context) error {
 			b.takeNote()
 		case <-emptyTick.C:
 			emptyPool(allocators(b.db))
-		case <-forgetTick.C:
-			b.forgetSome()
+		case <-forget.C:
+			forget.Reset(b.forgetSome())
 		case <-sweepTick.C:
 			if err := b.step(ctx, &progress); err != nil && ctx.Err() == nil {
 				b.log.Error("records not sealed anew", "error", err)
