@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -337,11 +338,20 @@ func (k *Keys) note(ctx context.Context) {
 	used := k.used
 	k.used = map[string]time.Time{}
 	k.mu.Unlock()
-	if len(used) == 0 {
-		return
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(used)), notedAtOnce) {
+		if err := k.noteSome(ctx, ids, used); err != nil {
+			k.cfg.Log.Warn("last use of keys not written", "keys", len(ids), "error", err)
+		}
 	}
-	err := k.cfg.KV.Update(ctx, func(tx store.Txn) error {
-		for id, at := range used {
+}
+
+// notedAtOnce is how many keys one transaction notes the last use of.
+const notedAtOnce = 100
+
+func (k *Keys) noteSome(ctx context.Context, ids []string, used map[string]time.Time) error {
+	return k.cfg.KV.Update(ctx, func(tx store.Txn) error {
+		for _, id := range ids {
+			at := used[id]
 			key, err := store.Load[Key](tx, keyRecord(id))
 			if errors.Is(err, store.ErrNotFound) || k.rotten(err) {
 				continue
@@ -357,7 +367,4 @@ func (k *Keys) note(ctx context.Context) {
 		}
 		return nil
 	})
-	if err != nil {
-		k.cfg.Log.Warn("last use of keys not written", "keys", len(used), "error", err)
-	}
 }
