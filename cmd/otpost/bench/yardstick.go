@@ -75,11 +75,14 @@ func ServeYardstick(ctx context.Context, dir, listen string) error {
 
 // yardOptions are those of package gateway/store.
 func yardOptions(dir string) badger.Options {
-	return badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false).
-		WithMemTableSize(6 << 20).WithNumMemtables(1).WithBaseTableSize(4 << 20).WithBaseLevelSize(32 << 20).
-		WithNumLevelZeroTables(8).WithNumLevelZeroTablesStall(16).WithValueLogFileSize(32 << 20).WithValueThreshold(900 << 10).
+	opt := badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false).
+		WithMemTableSize(3 << 20).WithNumMemtables(1).
+		WithBaseTableSize(2 << 20).WithBaseLevelSize(32 << 20).WithLevelSizeMultiplier(4).
+		WithNumLevelZeroTables(11).WithNumLevelZeroTablesStall(24).WithValueLogFileSize(32 << 20).WithValueThreshold(450 << 10).
 		WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).WithNumCompactors(2).WithCompression(options.None).
 		WithMetricsEnabled(false).WithLogger(nil)
+	opt.TableSizeMultiplier = 1
+	return opt
 }
 
 // yardHandler is the yardstick on db, with huma set up as package api does it: without the pages and the links of its own.
