@@ -17,19 +17,23 @@ import (
 // long as the system has room. On a small board it has not, and what the daemon needs should not depend on what it has
 // kept: so the tables' pages are let go of when there are too many. Those in use come back from the system's cache.
 const (
-	forgetEvery = 25 * time.Millisecond // how often it is looked: a merge brings a hundred megabytes in 0.3 s
-	mayStay     = 20 << 20              // bytes of mapped files, the program among them, that may be resident
-	emptyEvery  = time.Second           // how often the buffers that tables were made in are thrown away
+	forgetEvery = 25 * time.Millisecond  // how often it is looked: a merge brings a hundred megabytes in 0.3 s
+	forgetTable = 100 * time.Microsecond // for each table at the least: to look at one takes a seventh of that
+	mayStay     = 20 << 20               // bytes of mapped files, the program among them, that may be resident
+	emptyEvery  = time.Second            // how often the buffers that tables were made in are thrown away
 )
 
-// forgetSome lets go of the tables' pages if there are too many of them, and returns how long to wait until it is looked again:
-// in a store of many tables that takes its time, of which this may have a twentieth.
+// forgetSome lets go of the tables' pages if there are too many of them, and returns how long to wait until it is looked again.
 func (b *Badger) forgetSome() time.Duration {
-	began := time.Now()
-	if n, err := residentFiles(); err != nil || n > mayStay { // where the system does not tell, each time
-		b.forgetTables()
+	if n, err := residentFiles(); err == nil && n <= mayStay { // where the system does not tell, they are let go of each time
+		return forgetEvery
 	}
-	return max(forgetEvery, 20*time.Since(began))
+	b.forgetTables()
+	tables := 0
+	for _, l := range b.db.Levels() {
+		tables += l.NumTables
+	}
+	return max(forgetEvery, time.Duration(tables)*forgetTable)
 }
 
 // residentFiles returns how many bytes of mapped files are resident, by proc_pid_statm(5).
