@@ -338,16 +338,16 @@ func (k *Keys) note(ctx context.Context) {
 	used := k.used
 	k.used = map[string]time.Time{}
 	k.mu.Unlock()
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(used)), notedAtOnce) {
-		if err := k.noteSome(ctx, ids, used); err != nil {
-			k.cfg.Log.Warn("last use of keys not written", "keys", len(ids), "error", err)
-		}
+	err := store.InParts(slices.Collect(maps.Keys(used)), notedAtOnce, func(ids []string) error { return k.noteSome(ctx, ids, used) })
+	if err != nil {
+		k.cfg.Log.Warn("last use of keys not written", "keys", len(used), "error", err)
 	}
 }
 
 // notedAtOnce is how many keys one transaction notes the last use of.
 const notedAtOnce = 100
 
+// noteSome notes the last use of some keys.
 func (k *Keys) noteSome(ctx context.Context, ids []string, used map[string]time.Time) error {
 	return k.cfg.KV.Update(ctx, func(tx store.Txn) error {
 		for _, id := range ids {

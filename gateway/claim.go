@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"otpost/driver"
 	"otpost/gateway/store"
 )
@@ -28,7 +30,7 @@ func (g *Gateway) claimIn(tx store.Txn, now time.Time, m *modemState, e *entry) 
 	g.mu.Unlock()
 	msg, err := g.find(tx, formatID(messagePrefix, e.id))
 	if err != nil || msg.Status != Queued {
-		g.forget(tx, e)
+		g.forget(tx, e.id)
 		return nil, ignoreNotFound(err)
 	}
 	text, gone, err := g.text(tx, now, &msg)
@@ -119,13 +121,13 @@ func (g *Gateway) text(tx store.Txn, now time.Time, m *Message) (text string, go
 	return "", true, g.put(tx, now, Queued, m)
 }
 
-// forget takes an entry out of the index that names no queued message.
-func (g *Gateway) forget(tx store.Txn, e *entry) {
+// forget takes an entry out of the index whose message is not queued, or no longer.
+func (g *Gateway) forget(tx store.Txn, id ulid.ULID) {
 	tx.OnDone(func(committed bool) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if committed {
-			g.queue.remove(e.id)
+			g.queue.remove(id)
 		}
 	})
 }

@@ -287,6 +287,14 @@ func (b *bench) enqueue(d Draft) string {
 	return id
 }
 
+func (b *bench) enqueueMany(d Draft, n int) (ids []string) {
+	b.t.Helper()
+	for range n {
+		ids = append(ids, b.enqueue(d))
+	}
+	return ids
+}
+
 func (b *bench) try(d Draft) (string, error) {
 	var m Message
 	err := b.kv.Update(context.Background(), func(tx store.Txn) error {

@@ -88,12 +88,10 @@ func TestManyEndsAtOnce(t *testing.T) {
 		b.kv = storetest.Bounded{KV: b.kv, Most: 40}
 		return b
 	}
-	all := func(b *bench, want Status) {
+	all := func(b *bench, ids []string, want Status) {
 		t.Helper()
-		for _, m := range b.messages() {
-			if m.Status != want || m.FinalAt.IsZero() {
-				t.Fatalf("%s is %s, final %v, want %s", m.ID, m.Status, m.FinalAt, want)
-			}
+		for _, id := range ids {
+			b.wantStatus(id, want)
 		}
 	}
 	t.Run("expired", func(t *testing.T) {
@@ -101,43 +99,38 @@ func TestManyEndsAtOnce(t *testing.T) {
 			for _, m := range b.modems {
 				m.set(b.g, driver.StateSearching)
 			}
-			notAfter := time.Now().Add(5 * time.Minute)
-			for range many {
-				b.enqueue(code(alice, time.Until(notAfter)))
-			}
+			ids := b.enqueueMany(code(alice, 5*time.Minute), many)
 			sleep(5*time.Minute + time.Millisecond)
-			all(b, Expired)
+			all(b, ids, Expired)
 		})
 	})
 	t.Run("unreported", func(t *testing.T) {
 		inBubble(t, bounded, func(t *testing.T, b *bench) {
-			for range many {
-				b.enqueue(code(alice, 5*time.Minute))
-			}
+			ids := b.enqueueMany(code(alice, 5*time.Minute), many)
 			sleep(time.Minute)
 			b.end()
 			sleep(48 * time.Hour)
 			b.start()
-			all(b, Sent)
+			all(b, ids, Sent)
+			for _, id := range ids {
+				if b.message(id).FinalAt.IsZero() {
+					t.Fatalf("%s still waits for its report", id)
+				}
+			}
 		})
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		inBubble(t, bounded, func(t *testing.T, b *bench) {
-			for range len(b.modems) {
-				d := text(alice, "hello")
-				d.NotAfter = time.Now().Add(time.Minute)
-				b.enqueue(d)
-			}
-			sleep(100 * time.Millisecond) // all are with modems
+			d := text(alice, "hello")
+			d.NotAfter = time.Now().Add(time.Minute)
+			ids := b.enqueueMany(d, len(b.modems))
+			sleep(100 * time.Millisecond)
+			all(b, ids, Sending)
 			wait := b.kill()
 			sleep(48 * time.Hour)
 			wait()
 			b.start()
-			for _, m := range b.messages() {
-				if m.Status != Uncertain {
-					t.Fatalf("%s is %s", m.ID, m.Status)
-				}
-			}
+			all(b, ids, Uncertain)
 		})
 	})
 }

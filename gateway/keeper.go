@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -82,23 +81,10 @@ func (g *Gateway) expire(ctx context.Context) error {
 		if len(dead) == 0 {
 			return nil
 		}
-		err := inParts(ctx, g, dead, func(tx store.Txn, ids []ulid.ULID) error {
-			now := time.Now()
-			for _, u := range ids {
-				if err := g.expireOne(tx, now, formatID(messagePrefix, u)); err != nil {
-					return err
-				}
-			}
-			tx.OnDone(func(committed bool) {
-				g.mu.Lock()
-				defer g.mu.Unlock()
-				for _, u := range ids {
-					if committed {
-						g.queue.remove(u)
-					}
-				}
-			})
-			return nil
+		err := updateAll(ctx, g, dead, func(tx store.Txn, now time.Time, id ulid.ULID) error {
+			err := g.expireOne(tx, now, formatID(messagePrefix, id))
+			g.forget(tx, id)
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("expire messages: %w", err)
@@ -240,42 +226,43 @@ func (g *Gateway) sweepDue(ctx context.Context) error {
 
 // sweep closes sent and uncertain messages whose time for a report is over, and notes when the next will be.
 func (g *Gateway) sweep(ctx context.Context) error {
-	for more, most := true, batch; more; {
-		err := g.update(ctx, func(tx store.Txn) error {
-			now := time.Now()
-			var keys []string
-			var next time.Time
-			if err := store.Keys(tx, store.Range{Prefix: duePrefix}, func(key string) bool {
-				if at := dueAt(key); at.After(now) || len(keys) == most {
-					next = at
-					return false
-				}
-				keys = append(keys, key)
-				return true
-			}); err != nil {
-				return err
-			}
-			more = len(keys) == most
-			g.sweepNext(tx, next)
-			for _, key := range keys {
-				if err := g.unreported(tx, now, key); err != nil {
-					return err
-				}
-			}
-			return nil
+	for {
+		var keys []string
+		err := g.update(ctx, func(tx store.Txn) (err error) {
+			keys, err = g.dueNow(tx, time.Now())
+			return err
 		})
-		switch {
-		case errors.Is(err, store.ErrTooBig) && most > 1:
-			more, most = true, most/2
-		case err != nil:
+		if err == nil {
+			err = updateAll(ctx, g, keys, g.unreported)
+		}
+		if err != nil {
 			return fmt.Errorf("close messages without report: %w", err)
 		}
+		if len(keys) == 0 {
+			return nil
+		}
 	}
-	return nil
 }
 
-// sweepNext notes when the first message's time is over; zero: there is none. What the transaction itself makes due comes
-// after it.
+// dueNow returns the first keys whose time is over, and notes when that of the next is.
+func (g *Gateway) dueNow(tx store.Txn, now time.Time) (keys []string, err error) {
+	var next time.Time
+	err = store.Keys(tx, store.Range{Prefix: duePrefix}, func(key string) bool {
+		if at := dueAt(key); at.After(now) || len(keys) == batch {
+			next = at
+			return false
+		}
+		keys = append(keys, key)
+		return true
+	})
+	if err == nil {
+		g.sweepNext(tx, next)
+	}
+	return keys, err
+}
+
+// sweepNext notes when the first message's time is over; zero: there is none. It is the transaction that looked which notes
+// it, so that what others make due comes after it.
 func (g *Gateway) sweepNext(tx store.Txn, next time.Time) {
 	tx.OnDone(func(committed bool) {
 		if committed {

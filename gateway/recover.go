@@ -2,32 +2,28 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"otpost/gateway/store"
 )
 
-// batch is how many messages one transaction of a sweep takes, if they fit. How many records each of them writes depends on the
-// endpoints of webhooks and on what befell it.
+// batch is how many messages one transaction of a sweep takes, if they fit.
 const batch = 200
 
-// inParts runs f for all of list, as many at a time as fit into one transaction. What an earlier part did stays done when a
-// later one fails.
-func inParts[T any](ctx context.Context, g *Gateway, list []T, f func(tx store.Txn, part []T) error) error {
-	for n := batch; len(list) > 0; {
-		n = min(n, len(list))
-		err := g.update(ctx, func(tx store.Txn) error { return f(tx, list[:n]) })
-		switch {
-		case errors.Is(err, store.ErrTooBig) && n > 1:
-			n /= 2
-		case err != nil:
-			return err
-		default:
-			list = list[n:]
-		}
-	}
-	return nil
+// updateAll calls f with each of list, with as many in one transaction as fit: how many records each writes depends on the
+// endpoints of webhooks and on what befell it.
+func updateAll[T any](ctx context.Context, g *Gateway, list []T, f func(tx store.Txn, now time.Time, one T) error) error {
+	return store.InParts(list, batch, func(part []T) error {
+		return g.update(ctx, func(tx store.Txn) error {
+			now := time.Now()
+			for _, one := range part {
+				if err := f(tx, now, one); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
 }
 
 // recover reads the queue from the store. What was with a modem when an earlier run ended may have gone out: it becomes
@@ -67,14 +63,7 @@ func (g *Gateway) recover(ctx context.Context) error {
 		}
 	}
 	doubts := map[flight]bool{}
-	err = inParts(ctx, g, sending, func(tx store.Txn, ids []string) error {
-		for _, id := range ids {
-			if err := g.interrupted(tx, time.Now(), id, doubts); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err = updateAll(ctx, g, sending, func(tx store.Txn, now time.Time, id string) error { return g.interrupted(tx, now, id, doubts) })
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,6 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
-// A backup is one state, though updates go on while it is made.
 // A restore writes as much at a time as a commit takes, however small or large the records are that come together.
 func TestRestoreOfAllSizes(t *testing.T) {
 	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
@@ -135,6 +134,7 @@ func TestRestoreOfAllSizes(t *testing.T) {
 	}
 }
 
+// A backup is one state, though updates go on while it is made.
 func TestBackupUnderLoad(t *testing.T) {
 	b := filled(t, 200)
 	move := func(n int) error {

@@ -25,16 +25,10 @@ type sweep struct {
 // step does a little of the sweep.
 func (b *Badger) step(ctx context.Context, s *sweep) error {
 	old, err := b.sealedWithOld(s)
-	for n := len(old); err == nil && len(old) > 0; {
-		n = min(n, len(old))
-		switch err = b.reseal(ctx, old[:n]); {
-		case err == nil:
-			old = old[n:]
-		case err == ErrTooBig && n > 1:
-			n, err = n/2, nil
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return InParts(old, sweepWrite, func(part []string) error { return b.reseal(ctx, part) })
 }
 
 // reseal seals the records of some keys anew, in one update.
