@@ -15,10 +15,37 @@ type Counting struct {
 
 // Update implements store.KV.
 func (c *Counting) Update(ctx context.Context, f func(store.Txn) error) error {
-	keys := map[string]bool{}
-	err := c.KV.Update(ctx, func(tx store.Txn) error { return f(countingTxn{tx, keys}) })
-	c.Written = append(c.Written, len(keys))
+	n := 0
+	err := c.KV.Update(ctx, func(tx store.Txn) (err error) {
+		n, err = writes(tx, f)
+		return err
+	})
+	c.Written = append(c.Written, n)
 	return err
+}
+
+// Bounded is a store that refuses updates which write more records than Most, as an engine refuses what one commit cannot take.
+type Bounded struct {
+	store.KV
+	Most int
+}
+
+// Update implements store.KV. Its errors are those of f, and store.ErrTooBig.
+func (b Bounded) Update(ctx context.Context, f func(store.Txn) error) error {
+	return b.KV.Update(ctx, func(tx store.Txn) error {
+		n, err := writes(tx, f)
+		if err == nil && n > b.Most {
+			return store.ErrTooBig
+		}
+		return err
+	})
+}
+
+// writes calls f and returns how many records it wrote.
+func writes(tx store.Txn, f func(store.Txn) error) (int, error) {
+	keys := map[string]bool{}
+	err := f(countingTxn{tx, keys})
+	return len(keys), err
 }
 
 // countingTxn notes the keys that are written.
