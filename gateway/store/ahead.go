@@ -117,7 +117,7 @@ func makePiece(f *os.File, at, size int64) error {
 }
 
 // spareValueLog has the engine sync its value log once, and then no more: no value is as large as those that go
-// there (see engineOptions), and that nothing is there costs a sync a commit all the same. The engine has no option for that.
+// there (see EngineOptions), and that nothing is there costs a sync a commit all the same. The engine has no option for that.
 func spareValueLog(db *badger.DB) error {
 	synced := syncsValueLog(db)
 	if synced == nil || !*synced {

@@ -43,7 +43,7 @@ func LoadBadger(ctx context.Context, cfg BadgerConfig, runs ...iter.Seq[Item]) e
 	if l.sealer, err = newSealer(cfg.Keys); err != nil {
 		return err
 	}
-	if l.db, err = badger.Open(engineOptions(filesIn(cfg.Dir).db, nil)); err != nil {
+	if l.db, err = badger.Open(EngineOptions(filesIn(cfg.Dir).db, nil)); err != nil {
 		return fmt.Errorf("load the store: %w", err)
 	}
 	if err := errors.Join(l.load(ctx, runs), l.db.Close()); err != nil {

@@ -162,7 +162,7 @@ func lockDir(dir string) (*os.File, error) {
 
 // openEngine opens Badger, again after a failure that may pass.
 func (b *Badger) openEngine(ctx context.Context) (*badger.DB, error) {
-	opt, err := roomForOld(engineOptions(b.files.db, b.pacer).WithSyncWrites(!b.cfg.unsynced))
+	opt, err := roomForOld(EngineOptions(b.files.db, b.pacer).WithSyncWrites(!b.cfg.unsynced))
 	if err != nil {
 		return nil, err
 	}

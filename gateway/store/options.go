@@ -17,15 +17,16 @@ const (
 	stallAt = 24 // tables have commits wait until they are merged
 )
 
-// engineOptions are the small profile: the memory of a small board, every value beside its key (what does not fit is
-// refused, see fits), so that there is one file to sync and no value log to clean or to verify.
+// EngineOptions are those of a store's engine in dir, which logs to log; nil: nowhere. They are the small profile: the memory of a
+// small board, every value beside its key (what does not fit is refused, see fits), so that there is one file to sync and no value
+// log to clean or to verify.
 //
 // Memtables are small because the engine writes one out in one go, and commits have one processor of two less meanwhile. Tables are
 // small, and all of one size, because each is made in a buffer of twice its size, and a merge has up to five of them in the making;
 // but not smaller: each leaves three megabytes of garbage beside that. Eleven memtables gather before they are merged with what
-// lies below: that costs a third less of processor time than few, and reads look at some more. And the levels are close to
-// each other in size, so that a merge below the topmost level is of few tables.
-func engineOptions(dir string, log badger.Logger) badger.Options {
+// lies below, for each merge reads and writes that anew; lookups pay for it with a look at some more. And each level is only four
+// times as large as the one above, so that a merge below the topmost is of few tables.
+func EngineOptions(dir string, log badger.Logger) badger.Options {
 	opt := badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
 												WithMemTableSize(memTable).WithNumMemtables(1).
 												WithBaseTableSize(2 << 20).WithBaseLevelSize(32 << 20).WithLevelSizeMultiplier(4).

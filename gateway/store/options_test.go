@@ -15,7 +15,7 @@ import (
 func killedOld(t *testing.T, memTable int64, records int) (dir string) {
 	t.Helper()
 	was, dir := t.TempDir(), filepath.Join(t.TempDir(), "db")
-	old, err := badger.Open(engineOptions(was, nil).WithMemTableSize(memTable).WithSyncWrites(false))
+	old, err := badger.Open(EngineOptions(was, nil).WithMemTableSize(memTable).WithSyncWrites(false))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func killedOld(t *testing.T, memTable int64, records int) (dir string) {
 // openOld opens a store with the memtables wanted, finds every record, and closes it.
 func openOld(t *testing.T, dir string, want int64, records int) {
 	t.Helper()
-	opt, err := roomForOld(engineOptions(dir, nil))
+	opt, err := roomForOld(EngineOptions(dir, nil))
 	if err != nil || opt.MemTableSize != want {
 		t.Fatalf("memtables of %d bytes, %v, want %d", opt.MemTableSize, err, want)
 	}

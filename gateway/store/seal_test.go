@@ -96,7 +96,7 @@ func FuzzOpen(f *testing.F) {
 // raw changes the engine's records behind the store's back.
 func raw(t *testing.T, dir string, f func(*badger.Txn) error) {
 	t.Helper()
-	db, err := badger.Open(engineOptions(filesIn(dir).db, nil))
+	db, err := badger.Open(EngineOptions(filesIn(dir).db, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

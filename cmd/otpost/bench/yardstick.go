@@ -13,8 +13,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 	"github.com/gorilla/mux"
+
+	"otpost/gateway/store"
 )
 
 // disk measures the disk: one file, 500 bytes appended and synced at a time.
@@ -54,7 +55,7 @@ const (
 // Not in it is whatever makes a service of it: no key is looked up, nothing is read before it is written, nothing is
 // sealed, queued, audited, logged or counted, and the answer is an id.
 func ServeYardstick(ctx context.Context, dir, listen string) error {
-	db, err := badger.Open(yardOptions(dir))
+	db, err := badger.Open(store.EngineOptions(dir, nil))
 	if err != nil {
 		return fmt.Errorf("open the yardstick's store: %w", err)
 	}
@@ -71,18 +72,6 @@ func ServeYardstick(ctx context.Context, dir, listen string) error {
 		return errors.Join(err, db.Close())
 	}
 	return db.Close()
-}
-
-// yardOptions are those of package gateway/store.
-func yardOptions(dir string) badger.Options {
-	opt := badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false).
-		WithMemTableSize(3 << 20).WithNumMemtables(1).
-		WithBaseTableSize(2 << 20).WithBaseLevelSize(32 << 20).WithLevelSizeMultiplier(4).
-		WithNumLevelZeroTables(11).WithNumLevelZeroTablesStall(24).WithValueLogFileSize(32 << 20).WithValueThreshold(450 << 10).
-		WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).WithNumCompactors(2).WithCompression(options.None).
-		WithMetricsEnabled(false).WithLogger(nil)
-	opt.TableSizeMultiplier = 1
-	return opt
 }
 
 // yardHandler is the yardstick on db, with huma set up as package api does it: without the pages and the links of its own.
