@@ -32,7 +32,7 @@ func EngineOptions(dir string, log badger.Logger) badger.Options {
 												WithBaseTableSize(2 << 20).WithBaseLevelSize(32 << 20).WithLevelSizeMultiplier(4).
 												WithNumLevelZeroTables(mergeAt).WithNumLevelZeroTablesStall(stallAt).
 												WithValueLogFileSize(32 << 20).WithValueThreshold(maxCommit).
-												WithBlockCacheSize(4 << 20).WithIndexCacheSize(4 << 20).
+												WithBlockCacheSize(0).WithIndexCacheSize(4 << 20).
 												WithNumCompactors(2).WithCompression(options.None).
 												WithMetricsEnabled(false).WithLogger(log)
 	opt.TableSizeMultiplier = 1
