@@ -20,20 +20,23 @@ const (
 	forgetEvery = 25 * time.Millisecond  // how often it is looked: a merge brings a hundred megabytes in 0.3 s
 	forgetTable = 100 * time.Microsecond // for each table at the least: to look at one takes a seventh of that
 	mayStay     = 20 << 20               // bytes of mapped files, the program among them, that may be resident
+	mayCome     = 4 << 20                // and how many more than stayed when they were let go of: what is in use comes back at once
 	emptyEvery  = time.Second            // how often the buffers that tables were made in are thrown away
 )
 
-// forgetSome lets go of the tables' pages if there are too many of them, and returns how long to wait until it is looked again.
-func (b *Badger) forgetSome() time.Duration {
-	if n, err := residentFiles(); err == nil && n <= mayStay { // where the system does not tell, they are let go of each time
-		return forgetEvery
+// forgetSome lets go of the tables' pages if there are too many of them. It is given how many bytes of mapped files stayed when
+// it last did so, and returns that, and how long to wait until it is looked again.
+func (b *Badger) forgetSome(stayed int64) (int64, time.Duration) {
+	if n, err := residentFiles(); err == nil && n <= max(mayStay, stayed+mayCome) { // where the system does not tell, they go each time
+		return stayed, forgetEvery
 	}
 	b.forgetTables()
+	stayed, _ = residentFiles()
 	tables := 0
 	for _, l := range b.db.Levels() {
 		tables += l.NumTables
 	}
-	return max(forgetEvery, time.Duration(tables)*forgetTable)
+	return stayed, max(forgetEvery, time.Duration(tables)*forgetTable)
 }
 
 // residentFiles returns how many bytes of mapped files are resident, by proc_pid_statm(5).
