@@ -11,15 +11,15 @@ import (
 
 // The engine merges its tables with all processors that there are, and in that third of a second a code that is being judged
 // waits. Nothing hurries a merge, though, as long as few tables wait for the next. So it rests whenever it has gathered what
-// goes into a table, in proportion to what that took, and the longer the fewer wait: for four times as long as it worked while
-// there are no more than a merge of the topmost level begins with, for as long when there is one more, and then no more, or the
-// next merge would be larger and take more memory. The parts of a merge, which would otherwise run side by side, do so one
+// goes into a table, in proportion to what that took, and the longer the fewer wait: for four times as long as it worked until
+// half as many have gathered again as a merge of the topmost level begins with, for as long when there is one more, and then no
+// more, or the next merge would be larger and take more memory. The parts of a merge, which would otherwise run side by side, do so one
 // after the other. The engine has no option for that, but it logs what it has gathered, holding none of its locks, and goes
 // on only when that has been taken.
 
 const (
-	paceUntil   = mergeAt + 2            // tables wait for a merge when none rests any more
-	longestRest = 100 * time.Millisecond // however long it worked (a disk may have held it up), or it would not see how many wait
+	paceUntil   = mergeAt + mergeAt/2 + 2 // tables wait for a merge when none rests any more
+	longestRest = 100 * time.Millisecond  // however long it worked (a disk may have held it up), or it would not see how many wait
 )
 
 // gathered is how the engine's log line begins when a merge has gathered a table. The line ends with what that took.
@@ -71,7 +71,7 @@ func (p *pacer) rest(took time.Duration) {
 	if waiting == nil {
 		return
 	}
-	few := max(0, min(paceUntil-(*waiting)(), paceUntil-mergeAt))
+	few := max(0, min(paceUntil-(*waiting)(), 2))
 	began := time.Now()
 	select {
 	case <-time.After(min(took*time.Duration(few*few), longestRest)):
