@@ -5,6 +5,7 @@ type batch struct {
 	base    reader
 	release func()
 	pending layer // what the functions so far wrote
+	own     layer // what the present one writes; empty between two
 	count   int
 	size    int
 	runs    []*run
@@ -38,7 +39,8 @@ func (r record) size(key string) int {
 // They run on a goroutine of their own, not for speed: a function may end its goroutine (t.FailNow does), which must not
 // be the writer's. Then the remaining ones get another.
 func (w *writer) runBatch(reqs []*request) *batch {
-	b := &batch{pending: layer{}}
+	w.pending, w.own = w.pending.emptied(), w.own.emptied()
+	b := &batch{pending: w.pending, own: w.own}
 	b.base, b.release = w.base()
 	for full := false; !full && b.taken < len(reqs); {
 		ended := make(chan struct{})
@@ -56,22 +58,22 @@ func (w *writer) runBatch(reqs []*request) *batch {
 // run runs one function and lays its writes over the batch's. It returns false, having undone the run, if they do not
 // fit.
 func (b *batch) run(req *request, fits func(count, size int) bool) bool {
-	r := &run{req: req, tx: &txn{pending: b.pending, base: b.base}, out: outcome{exited: true}}
+	r := &run{req: req, tx: &txn{own: b.own, pending: b.pending, base: b.base}, out: outcome{exited: true}}
 	b.taken++
 	b.runs = append(b.runs, r)
+	defer b.end(r)
 	b.call(r)
 	if !r.ok() {
-		r.tx.own = nil
 		return true
 	}
-	count, size := b.count+len(r.tx.own), b.size
-	for key, rec := range r.tx.own {
+	count, size := b.count+len(b.own), b.size
+	for key, rec := range b.own {
 		size += rec.size(key)
 	}
 	switch {
 	case fits(count, size):
 		b.count, b.size = count, size
-		b.pending.merge(r.tx.own)
+		b.pending.merge(b.own)
 	case len(b.pending) == 0:
 		r.out.err = ErrTooBig
 	default: // it comes first in the next batch
@@ -81,6 +83,11 @@ func (b *batch) run(req *request, fits func(count, size int) bool) bool {
 		return false
 	}
 	return true
+}
+
+// end takes the room of what a run wrote, for the next one.
+func (b *batch) end(r *run) {
+	r.tx.own, b.own = nil, b.own.emptied()
 }
 
 // call runs the function and keeps what became of it. When the function ends the goroutine, out.exited stays true.

@@ -52,10 +52,8 @@ func (e *engine) commit(l layer) error {
 	txn := e.b.db.NewTransaction(true)
 	defer txn.Discard()
 	l[commitKey] = record{value: binary.BigEndian.AppendUint64(nil, n)}
-	for key, rec := range l {
-		if err := e.put(txn, key, rec); err != nil {
-			return tooBig(err)
-		}
+	if err := e.put(txn, l); err != nil {
+		return tooBig(err)
 	}
 	if err := txn.Commit(); err != nil {
 		return tooBig(err)
@@ -71,11 +69,44 @@ func (e *engine) commit(l layer) error {
 	return nil
 }
 
-func (e *engine) put(txn *badger.Txn, key string, rec record) error {
-	if rec.deleted {
-		return txn.Delete([]byte(key))
+// put has txn write l. Entries, keys and values lie side by side in memory: there are some dozens of them in a commit.
+func (e *engine) put(txn *badger.Txn, l layer) error {
+	entries := make([]badger.Entry, 0, len(l))
+	var mem memory
+	for key, rec := range l {
+		name := mem.keep(append(mem.room(len(key)), key...))
+		if rec.deleted {
+			if err := txn.Delete(name); err != nil {
+				return err
+			}
+			continue
+		}
+		value := mem.keep(e.b.sealer.seal(mem.room(e.b.sealer.sealedAtMost(rec.value)), key, rec.value))
+		entries = append(entries, badger.Entry{Key: name, Value: value, ExpiresAt: expiry(rec.collect)})
+		if err := txn.SetEntry(&entries[len(entries)-1]); err != nil {
+			return err
+		}
 	}
-	return txn.SetEntry(&badger.Entry{Key: []byte(key), Value: e.b.sealer.seal(key, rec.value), ExpiresAt: expiry(rec.collect)})
+	return nil
+}
+
+// memory is given out in pieces, one behind the other. The zero value is ready for use.
+type memory struct{ free []byte }
+
+const memoryPiece = 16 << 10 // is taken from the heap in one go
+
+// room returns an empty slice with room for n bytes, which stay free until they are kept.
+func (m *memory) room(n int) []byte {
+	if n > cap(m.free) {
+		m.free = make([]byte, 0, max(n, memoryPiece))
+	}
+	return m.free
+}
+
+// keep returns b, which begins at what room returned, for good.
+func (m *memory) keep(b []byte) []byte {
+	m.free = m.free[len(b):cap(m.free)][:0]
+	return b[:len(b):len(b)]
 }
 
 func tooBig(err error) error {

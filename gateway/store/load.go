@@ -126,7 +126,7 @@ func (l *tableLoader) run(ctx context.Context, stream uint32, items iter.Seq[Ite
 			return fmt.Errorf("%s comes behind %s", i.Key, last)
 		}
 		last = i.Key
-		badger.KVToBuffer(&pb.KV{Key: []byte(i.Key), Value: l.sealer.seal(i.Key, i.Value), Version: loadVersion,
+		badger.KVToBuffer(&pb.KV{Key: []byte(i.Key), Value: l.sealer.seal(nil, i.Key, i.Value), Version: loadVersion,
 			ExpiresAt: expiry(i.Collect), StreamId: stream}, buf)
 		if buf.LenNoPadding() < loadBuffer {
 			continue

@@ -84,7 +84,7 @@ func (n *note) write(commit uint64, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("side file: %w", err)
 	}
-	if err := replaceFile(n.path, n.sealer.seal(noteName, b)); err != nil {
+	if err := replaceFile(n.path, n.sealer.seal(nil, noteName, b)); err != nil {
 		return fmt.Errorf("side file: %w", err)
 	}
 	n.last = commit

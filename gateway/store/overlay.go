@@ -301,3 +301,15 @@ func checkKey(key string) error {
 
 // merge lays upper over l.
 func (l layer) merge(upper layer) { maps.Copy(l, upper) }
+
+// roomKept bounds the records of a layer whose room is used again: to empty it takes as long as it is large.
+const roomKept = 512
+
+// emptied returns an empty layer, in l's room if that is not much.
+func (l layer) emptied() layer {
+	if l == nil || len(l) > roomKept {
+		return layer{}
+	}
+	clear(l)
+	return l
+}

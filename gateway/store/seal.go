@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -49,12 +50,16 @@ func newSealer(ring *keys.Ring) (*sealer, error) {
 	return s, nil
 }
 
-// seal returns value sealed under name.
-func (s *sealer) seal(name string, value []byte) []byte {
+// sealedAtMost is how many bytes seal may need for value.
+func (s *sealer) sealedAtMost(value []byte) int {
+	return len(s.header) + chacha20poly1305.NonceSizeX + squeezedAtMost(len(value)) + chacha20poly1305.Overhead
+}
+
+// seal returns value sealed under name: in room, which is empty, if that has sealedAtMost.
+func (s *sealer) seal(room []byte, name string, value []byte) []byte {
 	aead := s.aeads[s.current]
 	header, nonce := len(s.header), len(s.header)+chacha20poly1305.NonceSizeX
-	out := make([]byte, nonce, nonce+squeezedAtMost(len(value))+aead.Overhead())
-	copy(out, s.header)
+	out := append(slices.Grow(room, s.sealedAtMost(value)), s.header...)[:nonce]
 	_, _ = rand.Read(out[header:]) // never fails: it ends the process instead
 	squeezed := false
 	if name == identityKey || name == noteName { // so that an older program can tell what it has before it

@@ -27,8 +27,8 @@ func newTestSealer(t testing.TB, r *keys.Ring) *sealer {
 func TestSeal(t *testing.T) {
 	s := newTestSealer(t, newRing(t))
 	for _, value := range []string{"", "x", strings.Repeat("value", 1000), strings.Repeat("v", squeezeFrom), aRecord, string(make([]byte, 900<<10))} {
-		sealed := s.seal("t/a", []byte(value))
-		if again := s.seal("t/a", []byte(value)); bytes.Equal(sealed, again) {
+		sealed := s.seal(nil, "t/a", []byte(value))
+		if again := s.seal(nil, "t/a", []byte(value)); bytes.Equal(sealed, again) {
 			t.Error("the same value sealed twice looks the same")
 		}
 		got, err := s.open("t/a", sealed)
@@ -48,7 +48,7 @@ func TestSeal(t *testing.T) {
 func TestSealNoticesChanges(t *testing.T) {
 	s := newTestSealer(t, newRing(t))
 	for _, value := range []string{"value", aRecord} {
-		noticesChanges(t, s, s.seal("t/a", []byte(value)))
+		noticesChanges(t, s, s.seal(nil, "t/a", []byte(value)))
 	}
 }
 
@@ -81,12 +81,12 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{sealPlain, 0xff})
 	f.Add(append([]byte{sealPlain, byte(len(id))}, id...))
-	f.Add(s.seal("t/other", []byte("x")))
+	f.Add(s.seal(nil, "t/other", []byte("x")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if v, err := s.open("t/a", b); err == nil {
 			t.Fatalf("%x opened as %q", b, v)
 		}
-		got, err := s.open("t/a", s.seal("t/a", b))
+		got, err := s.open("t/a", s.seal(nil, "t/a", b))
 		if err != nil || !bytes.Equal(got, b) {
 			t.Fatalf("sealed and opened: %x, %v", got, err)
 		}

@@ -93,7 +93,7 @@ func TestSqueezeOutgrowing(t *testing.T) {
 		if i%20 == 0 {
 			value = outgrowing(r, 60_000)
 		}
-		got, err := s.open("t/a", s.seal("t/a", value))
+		got, err := s.open("t/a", s.seal(nil, "t/a", value))
 		if err != nil || !bytes.Equal(got, value) {
 			t.Fatalf("%d bytes: %v", len(value), err)
 		}
@@ -187,7 +187,7 @@ func TestFirstFormat(t *testing.T) {
 func TestOlderProgramsCanTell(t *testing.T) {
 	s := newTestSealer(t, newRing(t))
 	for name, want := range map[string]byte{identityKey: sealPlain, noteName: sealPlain, "t/a": sealSqueezed} {
-		if got := s.seal(name, []byte(aRecord))[0]; got != want {
+		if got := s.seal(nil, name, []byte(aRecord))[0]; got != want {
 			t.Errorf("%s is sealed by version %d, want %d", name, got, want)
 		}
 	}

@@ -21,6 +21,8 @@ type writer struct {
 	wake   chan struct{}
 	ended  chan struct{}
 
+	pending, own layer // of the batch before; the next one takes their room
+
 	metrics *metrics
 
 	mu    sync.Mutex
