@@ -33,13 +33,10 @@ func newLoad(t *testing.T, plan loadPlan) *load {
 		t.Fatal(err)
 	}
 	var modems []string
-	for i := range plan.modems {
+	for i := range plan.Modems {
 		modems = append(modems, fmt.Sprintf("{name: sim%d, device: simulator, simulator: {submit_time: 10ms, report_delay: 100ms}}", i))
 	}
-	l := &load{
-		plan: plan, free: make(chan string, plan.accounts), ready: make(chan attempt, plan.accounts),
-		open: map[string]attempt{}, codes: map[string]string{},
-	}
+	l := &load{plan: plan}
 	l.instance = startWith(t, dir, fmt.Sprintf(`modems: [%s]
 limits: {phone_hour: 0, phone_day: 0, account_day: 0, account_phones_day: 0, client_hour: 0, prefix_day: 0, key_hour: 0, text_phone_hour: 1000000, text_phone_day: 1000000, text_key_day: 1000000}
 pin: {mode: portal, url: %q, secret_file: %s, timeout: 20s}
@@ -58,19 +55,18 @@ func (l *load) delay() {
 	}
 }
 
-func loadPhone(n int) string { return fmt.Sprintf("+4477009%05d", n) }
+func loadPhone(n int) string   { return fmt.Sprintf("+4477009%05d", n) }
+func loadAccount(n int) string { return fmt.Sprintf("load-%d", n) }
 
-// accounts turns SMS codes on for all accounts of the plan, a few at a time, and returns them.
-func (l *load) accounts() []string {
+// accounts turns SMS codes on for all accounts of the plan, a few at a time.
+func (l *load) accounts() {
 	l.t.Helper()
 	todo := make(chan int)
 	var g sync.WaitGroup
-	all := make([]string, l.plan.accounts)
 	for range 8 {
 		g.Go(func() {
 			for n := range todo {
-				all[n] = fmt.Sprintf("load-%d", n)
-				path := "/v1/accounts/" + all[n] + "/sms/enable"
+				path := "/v1/accounts/" + loadAccount(n) + "/sms/enable"
 				status, answer := l.call("POST", path, body{"phone": loadPhone(n)})
 				if status != 202 {
 					l.t.Errorf("enable: %d %v", status, answer)
@@ -83,13 +79,12 @@ func (l *load) accounts() []string {
 			}
 		})
 	}
-	for n := range all {
+	for n := range l.plan.Accounts {
 		todo <- n
 	}
 	close(todo)
 	g.Wait()
 	l.began = l.daemon.Network().Messages(sim.Filter{Limit: 1})[0].ID
-	return all
 }
 
 // account waits until every acknowledged message has come to rest, and compares acknowledgements, ledger and phones: a message
@@ -106,10 +101,10 @@ func (l *load) account() {
 		return phones[key]
 	}
 	states := map[gateway.Status]int{}
-	for _, m := range l.acked {
-		final := l.rest(m.id)
+	for _, m := range l.calls.Acked {
+		final := l.rest(m.ID)
 		states[final.Status]++
-		c := of(m.phone + m.text)
+		c := of(m.Phone + m.Text)
 		switch final.Status {
 		case gateway.Sent, gateway.Delivered:
 			c.least++
@@ -131,9 +126,9 @@ func (l *load) account() {
 			l.t.Errorf("%s got %d texts, want %d to %d", key, c.got, c.least, c.most)
 		}
 	}
-	l.t.Logf("%d acknowledged, states %v, at rest after %v", len(l.acked), states, time.Since(began).Round(time.Millisecond))
-	if answered := len(l.sent.took); len(l.acked)*10 < answered*9 {
-		l.t.Errorf("only %d of %d sends were taken", len(l.acked), answered)
+	l.t.Logf("%d acknowledged, states %v, at rest after %v", len(l.calls.Acked), states, time.Since(began).Round(time.Millisecond))
+	if answered := len(l.calls.Sent.Took); len(l.calls.Acked)*10 < answered*9 {
+		l.t.Errorf("only %d of %d sends were taken", len(l.calls.Acked), answered)
 	}
 }
 
@@ -157,25 +152,27 @@ func (l *load) rest(id string) (m gateway.Message) {
 	}
 }
 
-// statusNone is the status of a call that was not made.
-const statusNone = 0
+const (
+	statusNone   = 0  // of a call that was not made
+	statusBroken = -1 // of one that was not answered
+)
 
 // tally is what calls of one kind were answered, and how late.
 type tally struct {
 	mu       sync.Mutex // owns what follows
-	statuses map[string]int
-	took     []time.Duration
+	Statuses map[string]int
+	Took     []time.Duration
 }
 
 func (y *tally) note(status int, code string, took time.Duration) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.statuses == nil {
-		y.statuses = map[string]int{}
+	if y.Statuses == nil {
+		y.Statuses = map[string]int{}
 	}
-	y.statuses[strings.TrimSpace(fmt.Sprintf("%d %s", status, code))]++
+	y.Statuses[strings.TrimSpace(fmt.Sprintf("%d %s", status, code))]++
 	if status != statusNone {
-		y.took = append(y.took, took)
+		y.Took = append(y.Took, took)
 	}
 }
 
@@ -184,7 +181,7 @@ func (y *tally) dishonest() []string {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	var all []string
-	for answer, n := range y.statuses {
+	for answer, n := range y.Statuses {
 		switch answer {
 		case "503 no-capacity", "503 no-modem", "507 storage-low":
 		default:
@@ -199,10 +196,10 @@ func (y *tally) dishonest() []string {
 func (y *tally) percentile(p int) time.Duration {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if len(y.took) == 0 {
+	if len(y.Took) == 0 {
 		return 0
 	}
-	all := slices.Sorted(slices.Values(y.took))
+	all := slices.Sorted(slices.Values(y.Took))
 	return all[min(len(all)-1, len(all)*p/100)]
 }
 
@@ -210,6 +207,6 @@ func (y *tally) String() string {
 	p50, p95, p99, most := y.percentile(50), y.percentile(95), y.percentile(99), y.percentile(100)
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	return fmt.Sprintf("%d, p50 %v p95 %v p99 %v most %v, answers %v", len(y.took), p50.Round(10*time.Microsecond),
-		p95.Round(10*time.Microsecond), p99.Round(10*time.Microsecond), most.Round(10*time.Microsecond), y.statuses)
+	return fmt.Sprintf("%d, p50 %v p95 %v p99 %v most %v, answers %v", len(y.Took), p50.Round(10*time.Microsecond),
+		p95.Round(10*time.Microsecond), p99.Round(10*time.Microsecond), most.Round(10*time.Microsecond), y.Statuses)
 }
