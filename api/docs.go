@@ -143,7 +143,7 @@ func (s *Server) problemPages(w http.ResponseWriter, r *http.Request, manual *do
 	}
 	title := "Problems"
 	want := mux.Vars(r)["code"]
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		e := entry{k.code, k.title, k.means, k.remedy, k.status}
 		page.All = append(page.All, e)
 		if k.code == want {

@@ -18,7 +18,7 @@ func manualPaths() []string {
 			paths = append(paths, p.Path)
 		}
 	}
-	for _, kind := range kinds() {
+	for _, kind := range kinds {
 		paths = append(paths, problem(kind.code, "").Type)
 	}
 	return paths

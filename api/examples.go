@@ -44,7 +44,7 @@ func exampleModem() wire.Modem {
 func problemExamples() map[string]*huma.Example {
 	out := map[string]*huma.Example{}
 	left := 4
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		p := problem(k.code, "")
 		p.RequestID = "req-8f3k2m9x4c7v1b6n"
 		switch k.code {

@@ -118,7 +118,7 @@ func (c call) responses() map[string]*huma.Response {
 		codes = append(codes, codeIdempotencyInFlight, codeIdempotencyMismatch)
 	}
 	byStatus := map[int][]kind{}
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		if slices.Contains(codes, k.code) || c.method != http.MethodGet && (k.code == codeTooLarge || k.code == codeMediaType) {
 			byStatus[k.status] = append(byStatus[k.status], k)
 		}

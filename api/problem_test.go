@@ -28,7 +28,7 @@ var designCodes = map[string]int{
 
 func TestProblemKinds(t *testing.T) {
 	got := map[string]int{}
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		if _, twice := got[k.code]; twice {
 			t.Errorf("%s is in the table twice", k.code)
 		}
