@@ -59,8 +59,8 @@ type Badger struct {
 
 var _ KV = (*Badger)(nil)
 
-// Update implements KV. Once the function is part of a batch that is being committed, ctx no longer counts: the answer
-// then tells what became of it.
+// Update implements KV. Once the function has run, ctx no longer counts, also while the batch before its own is being
+// committed: the answer then tells what became of it.
 func (b *Badger) Update(ctx context.Context, f func(Txn) error) error {
 	return b.writer.update(ctx, f)
 }
@@ -113,8 +113,8 @@ func (b *Badger) isDead() bool {
 	}
 }
 
-// Close ends the store: the batch that is being committed is finished, updates that still wait get ErrClosed, views are
-// waited for. It may be called twice.
+// Close ends the store: what is being committed and what has run meanwhile is finished, updates that still wait get
+// ErrClosed, views are waited for. It may be called twice.
 func (b *Badger) Close() error {
 	b.mu.Lock()
 	first := !b.closed

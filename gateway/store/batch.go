@@ -3,13 +3,15 @@ package store
 // batch is one commit in the making.
 type batch struct {
 	base    reader
-	release func()
-	pending layer // what the functions so far wrote
-	own     layer // what the present one writes; empty between two
+	release func() // of base
+	beneath layer  // what is being committed while this one gathers; nil: nothing
+	pending layer  // what the functions so far wrote
+	own     layer  // what the present one writes; empty between two
+	most    int    // how many functions it takes
+	full    bool   // what came last did not fit
 	count   int
 	size    int
 	runs    []*run
-	taken   int // how many requests of the front were run, or answered
 }
 
 // run is one function's run in a batch.
@@ -34,32 +36,10 @@ func (r record) size(key string) int {
 	return len(key) + len(r.value) + entryOverhead
 }
 
-// runBatch runs the functions of reqs until they are all run or would no longer fit into one commit.
-//
-// They run on a goroutine of their own, not for speed: a function may end its goroutine (t.FailNow does), which must not
-// be the writer's. Then the remaining ones get another.
-func (w *writer) runBatch(reqs []*request) *batch {
-	w.pending, w.own = w.pending.emptied(), w.own.emptied()
-	b := &batch{pending: w.pending, own: w.own}
-	b.base, b.release = w.base()
-	for full := false; !full && b.taken < len(reqs); {
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			for !full && b.taken < len(reqs) {
-				full = !b.run(reqs[b.taken], w.fits)
-			}
-		}()
-		<-ended
-	}
-	return b
-}
-
 // run runs one function and lays its writes over the batch's. It returns false, having undone the run, if they do not
 // fit.
 func (b *batch) run(req *request, fits func(count, size int) bool) bool {
-	r := &run{req: req, tx: &txn{own: b.own, pending: b.pending, base: b.base}, out: outcome{exited: true}}
-	b.taken++
+	r := &run{req: req, tx: &txn{own: b.own, pending: [2]layer{b.pending, b.beneath}, base: b.base}, out: outcome{exited: true}}
 	b.runs = append(b.runs, r)
 	defer b.end(r)
 	b.call(r)
@@ -77,7 +57,6 @@ func (b *batch) run(req *request, fits func(count, size int) bool) bool {
 	case len(b.pending) == 0:
 		r.out.err = ErrTooBig
 	default: // it comes first in the next batch
-		b.taken--
 		b.runs = b.runs[:len(b.runs)-1]
 		r.finish(false)
 		return false
@@ -114,11 +93,13 @@ func (r *run) finish(committed bool) {
 	r.tx.finish(committed)
 }
 
-// undo tells the hooks of every run that it was for nothing; the functions are to run again.
-func (b *batch) undo() {
+// undo tells the hooks of every run that it was for nothing, and returns the requests: their functions are to run again.
+func (b *batch) undo() (reqs []*request) {
 	for _, r := range b.runs {
 		r.finish(false)
+		reqs = append(reqs, r.req)
 	}
+	return reqs
 }
 
 // answer tells hooks and callers, in the order of the runs, what the commit came to. If it came to nothing, then so did

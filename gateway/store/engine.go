@@ -26,7 +26,9 @@ func (b *Badger) startWriter(commit uint64) {
 	count, size := b.db.MaxBatchCount()-1, min(b.db.MaxBatchSize(), maxCommit)-entryOverhead
 	b.writer = &writer{
 		metrics: b.metrics,
+		ready:   e.ready,
 		commit:  e.commit,
+		settle:  e.settle,
 		fits:    func(n, bytes int) bool { return int64(n) < count && int64(bytes) < size },
 		die:     e.die,
 		base: func() (reader, func()) {
@@ -37,13 +39,18 @@ func (b *Badger) startWriter(commit uint64) {
 	b.writer.start()
 }
 
-// commit writes l in one synced transaction. ErrFull and ErrTooBig mean that nothing was changed; after any other error
-// it is unknown whether it was.
-func (e *engine) commit(l layer) error {
+// ready waits until the disk has room for a commit. The error is ErrFull.
+func (e *engine) ready() error {
 	if !e.b.awaitRoom() {
 		e.b.metrics.failures.WithLabelValues(failFull).Inc()
 		return ErrFull
 	}
+	return nil
+}
+
+// commit writes l in one synced transaction. ErrTooBig means that nothing was changed; after any other error it is unknown
+// whether it was.
+func (e *engine) commit(l layer) error {
 	start := time.Now()
 	if e.b.cfg.BeforeCommit != nil {
 		e.b.cfg.BeforeCommit()
@@ -51,40 +58,42 @@ func (e *engine) commit(l layer) error {
 	n := e.durable.Load() + 1
 	txn := e.b.db.NewTransaction(true)
 	defer txn.Discard()
-	l[commitKey] = record{value: binary.BigEndian.AppendUint64(nil, n)}
-	if err := e.put(txn, l); err != nil {
+	if err := e.put(txn, l, layer{commitKey: {value: binary.BigEndian.AppendUint64(nil, n)}}); err != nil {
 		return tooBig(err)
 	}
 	if err := txn.Commit(); err != nil {
 		return tooBig(err)
 	}
 	e.durable.Store(n)
-	delete(l, commitKey)
-	for key, rec := range l {
-		e.recent.wrote(key, rec)
-	}
-	e.wrote(l)
 	e.b.metrics.commits.Inc()
 	e.b.metrics.seconds.Observe(time.Since(start).Seconds())
 	return nil
 }
 
-// put has txn write l. Entries, keys and values lie side by side in memory: there are some dozens of them in a commit.
-func (e *engine) put(txn *badger.Txn, l layer) error {
-	entries := make([]badger.Entry, 0, len(l))
-	var mem memory
+// settle takes note of what a commit has written.
+func (e *engine) settle(l layer) {
 	for key, rec := range l {
-		name := mem.keep(append(mem.room(len(key)), key...))
-		if rec.deleted {
-			if err := txn.Delete(name); err != nil {
+		e.recent.wrote(key, rec)
+	}
+	e.wrote(l)
+}
+
+// put has txn write layers. Keys and values lie side by side in memory: there are some dozens of them in a commit.
+func (e *engine) put(txn *badger.Txn, layers ...layer) error {
+	var mem memory
+	for _, l := range layers {
+		for key, rec := range l {
+			name := mem.keep(append(mem.room(len(key)), key...))
+			if rec.deleted {
+				if err := txn.Delete(name); err != nil {
+					return err
+				}
+				continue
+			}
+			value := mem.keep(e.b.sealer.seal(mem.room(e.b.sealer.sealedAtMost(rec.value)), key, rec.value))
+			if err := txn.SetEntry(&badger.Entry{Key: name, Value: value, ExpiresAt: expiry(rec.collect)}); err != nil {
 				return err
 			}
-			continue
-		}
-		value := mem.keep(e.b.sealer.seal(mem.room(e.b.sealer.sealedAtMost(rec.value)), key, rec.value))
-		entries = append(entries, badger.Entry{Key: name, Value: value, ExpiresAt: expiry(rec.collect)})
-		if err := txn.SetEntry(&entries[len(entries)-1]); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -93,7 +102,7 @@ func (e *engine) put(txn *badger.Txn, l layer) error {
 // memory is given out in pieces, one behind the other. The zero value is ready for use.
 type memory struct{ free []byte }
 
-const memoryPiece = 16 << 10 // is taken from the heap in one go
+const memoryPiece = 4 << 10 // is taken from the heap in one go
 
 // room returns an empty slice with room for n bytes, which stay free until they are kept.
 func (m *memory) room(n int) []byte {

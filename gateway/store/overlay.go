@@ -47,11 +47,11 @@ var never time.Time
 // layer is a set of writes above a reader.
 type layer map[string]record
 
-// txn is the Txn of every engine: writes of its own above those of earlier functions of the same batch (pending), above
-// the committed state.
+// txn is the Txn of every engine: writes of its own above those of earlier functions that are not committed yet (pending),
+// above the committed state.
 type txn struct {
 	own      layer
-	pending  layer // nil in a View
+	pending  [2]layer // of its batch, and of that which is being committed meanwhile; nil in a View
 	base     reader
 	readOnly bool
 	done     []func(committed bool)
@@ -60,7 +60,7 @@ type txn struct {
 var _ Txn = (*txn)(nil)
 
 func (t *txn) lookup(key string) (record, error) {
-	for _, l := range []layer{t.own, t.pending} {
+	for _, l := range [...]layer{t.own, t.pending[0], t.pending[1]} {
 		if rec, ok := l[key]; ok {
 			if rec.deleted {
 				return record{}, ErrNotFound
@@ -80,12 +80,22 @@ func (t *txn) keep(key string, form any) {
 		}
 		return
 	}
-	if _, ok := t.pending[key]; ok {
+	if t.awaits(key) {
 		return // it is remembered when it is committed
 	}
 	if k, ok := t.base.(keeper); ok {
 		k.keep(key, form)
 	}
+}
+
+// awaits tells whether an earlier function wrote key and that is not committed yet.
+func (t *txn) awaits(key string) bool {
+	for _, l := range t.pending {
+		if _, ok := l[key]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // valued is rec, which lookup found at key, with its value.
@@ -94,8 +104,7 @@ func (t *txn) valued(key string, rec record) (record, error) {
 		return rec, nil
 	}
 	_, own := t.own[key]
-	_, pending := t.pending[key]
-	if k, ok := t.base.(keeper); ok && !own && !pending {
+	if k, ok := t.base.(keeper); ok && !own && !t.awaits(key) {
 		return k.whole(key)
 	}
 	err := rec.encode(key)
@@ -228,11 +237,11 @@ type keyed struct {
 
 // over returns the layers' records in r, in its order, with copies of the values.
 func (t *txn) over(r Range) ([]keyed, error) {
-	if len(t.own)+len(t.pending) == 0 {
+	if len(t.own)+len(t.pending[0])+len(t.pending[1]) == 0 {
 		return nil, nil
 	}
 	found := layer{}
-	for _, l := range []layer{t.pending, t.own} {
+	for _, l := range [...]layer{t.pending[1], t.pending[0], t.own} {
 		for key, rec := range l {
 			if r.holds(key) {
 				found[key] = rec

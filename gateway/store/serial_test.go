@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Updates of a few records by many at once, over the engine, with refusals at any time: each function sees what the last one
@@ -14,6 +15,9 @@ func TestUpdatesAreSerial(t *testing.T) {
 	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
 	commit := b.writer.commit
 	b.writer.commit = func(l layer) error {
+		if rand.IntN(3) == 0 {
+			<-time.After(2 * patience) // a slow disk: functions of the next batch run meanwhile
+		}
 		switch rand.IntN(12) {
 		case 0:
 			return ErrFull

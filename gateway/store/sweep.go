@@ -73,7 +73,7 @@ func (b *Badger) sealedWithOld(s *sweep) (old []string, err error) {
 // rewrite sets key to what it holds, unless that is already being written anew, has vanished, or does not open: then
 // reading it says so, and its key remains in use.
 func (t *txn) rewrite(key string) error {
-	if _, ok := t.pending[key]; ok {
+	if t.awaits(key) {
 		return nil
 	}
 	rec, err := t.base.get(key)

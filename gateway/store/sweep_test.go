@@ -158,15 +158,18 @@ func TestSweepSteps(t *testing.T) {
 	}
 }
 
-// What another update of the same batch has just written is not put back to what it was.
+// What another update has just written, in this batch or in that which is being committed, is not put back to what it was.
 func TestRewriteLeavesPending(t *testing.T) {
 	m := NewMemory()
 	fill(t, m, 1)
-	tx := &txn{pending: layer{"t/000000": {value: []byte("new")}}, base: (*memoryReader)(m)}
-	if err := tx.rewrite("t/000000"); err != nil || len(tx.own) != 0 {
-		t.Errorf("wrote %v, %v; want nothing", tx.own, err)
+	tx := &txn{base: (*memoryReader)(m)}
+	written := layer{"t/000000": {value: []byte("new")}}
+	for _, tx.pending = range [][2]layer{{written, nil}, {nil, written}} {
+		if err := tx.rewrite("t/000000"); err != nil || len(tx.own) != 0 {
+			t.Errorf("wrote %v, %v; want nothing", tx.own, err)
+		}
 	}
-	tx.pending = nil
+	tx.pending = [2]layer{}
 	if err := tx.rewrite("t/000000"); err != nil || len(tx.own) != 1 {
 		t.Errorf("wrote %v, %v; want the record", tx.own, err)
 	}

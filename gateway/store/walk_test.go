@@ -93,7 +93,7 @@ func TestWalkOfOwnWritesAmongRot(t *testing.T) {
 	kv.apply(layer{"a/2": {value: []byte("rot")}, "a/4": {value: []byte("rot")}, "a/6": {value: []byte("rot")}, "a/7": {value: []byte("ok")}})
 	tx := &txn{
 		base:    rotReader{(*memoryReader)(kv)},
-		pending: layer{"a/1": {value: []byte("ok")}, "a/6": {deleted: true}},
+		pending: [2]layer{{"a/1": {value: []byte("ok")}}, {"a/1": {deleted: true}, "a/6": {deleted: true}}},
 		own:     layer{"a/3": {value: []byte("ok")}, "a/4": {value: []byte("mended")}, "a/5": {value: []byte("ok")}},
 	}
 	want := []string{"a/1", "!a/2", "a/3", "a/4", "a/5", "a/7"}

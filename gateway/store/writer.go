@@ -3,27 +3,42 @@ package store
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// maxBatch bounds how many updates one commit answers, and so how long the first of them waits for the others' functions.
-const maxBatch = 512
+const (
+	// maxBatch bounds how many updates one commit answers, and so how long the first of them waits for the others' functions.
+	maxBatch = 512
+	// patience is how long a commit may take before the functions of the next batch begin to run: on a slow disk there is time
+	// for them while it works.
+	patience = 3 * time.Millisecond
+)
 
 // writer combines updates. Callers queue their functions; one goroutine takes all that wait, runs them one after the
 // other, each seeing what those before it wrote, and commits once. While it commits, the next batch gathers by itself:
-// a lone caller never waits for company, and many share one sync.
+// a lone caller never waits for company, and many share one sync. If the commit takes its time, their functions run meanwhile,
+// over what is being committed; should that fail, they run again.
 type writer struct {
-	commit func(layer) error // durable when it returns nil; ErrFull, ErrTooBig: nothing changed; else unknown
+	ready  func() error      // waits until there is room for a commit; ErrFull: there is none
+	commit func(layer) error // durable when it returns nil; ErrFull, ErrTooBig: nothing changed; else unknown. Changes no layer
+	settle func(layer)       // follows a commit that is durable, while no function runs
 	fits   func(count, size int) bool
-	base   func() (reader, func()) // a fresh committed state, and how to let go of it
+	base   func() (reader, func()) // a fresh committed state, and how to let go of it; not to be called during a commit
 	die    func(cause error)       // called once, when a commit's outcome is unknown
 	wake   chan struct{}
 	ended  chan struct{}
 
-	pending, own layer // of the batch before; the next one takes their room
-
 	metrics *metrics
+
+	again []*request // taken, and first in the next batch; they belong to whoever runs functions
+
+	// These belong to the writer's goroutine.
+	alone int     // how many of the functions to come go alone
+	last  int     // how many callers were answered just now
+	rooms []layer // empty, for the layers of batches to come
 
 	mu    sync.Mutex
 	queue []*request
@@ -130,41 +145,54 @@ func (w *writer) close() {
 // run is the writer's goroutine.
 func (w *writer) run() {
 	defer close(w.ended)
-	for range w.wake {
-		last := 0
-		for {
-			reqs, over := w.take(last)
-			if len(reqs) == 0 && over {
-				return
+	for w.await() {
+		for b := w.newBatch(nil); b != nil; {
+			w.comeBack()
+			// A batch that has begun to gather waits for more only if it becomes much larger: twice as large.
+			if n := w.waiting() + len(w.again); n >= len(b.runs) {
+				w.gather(b, w.those(n))
 			}
-			if len(reqs) == 0 {
-				break
-			}
-			w.serve(reqs)
-			last = len(reqs)
+			w.last = len(b.runs)
+			b = w.serve(b)
 		}
 	}
 }
 
-// take returns the requests that wait. After a batch of several it first lets the callers just answered come back, for
-// as long as they do: otherwise the first of them would sync alone and the others wait for that.
-func (w *writer) take(last int) (reqs []*request, over bool) {
-	for n := -1; last > 1 && n < w.waiting() && n < last; {
+// those takes the first n requests that wait, one by one.
+func (w *writer) those(n int) func() *request {
+	return func() *request {
+		if n--; n < 0 {
+			return nil
+		}
+		return w.pop()
+	}
+}
+
+// await waits until there is something to run. It returns false if there is and will be nothing.
+func (w *writer) await() bool {
+	for len(w.again) == 0 {
+		w.mu.Lock()
+		waiting, over := len(w.queue) > 0, w.over != nil
+		w.mu.Unlock()
+		switch {
+		case waiting:
+			return true
+		case over:
+			return false
+		}
+		w.last = 0
+		<-w.wake
+	}
+	return true
+}
+
+// comeBack lets the callers just answered by a batch of several come back, for as long as they do: otherwise the first of
+// them would sync alone and the others wait for that.
+func (w *writer) comeBack() {
+	for n := -1; w.last > 1 && n < w.waiting() && n < w.last; {
 		n = w.waiting()
 		runtime.Gosched()
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for len(w.queue) > 0 && len(reqs) < maxBatch {
-		if r := w.queue[0]; r.state.CompareAndSwap(waiting, taken) {
-			reqs = append(reqs, r)
-		}
-		w.queue = w.queue[1:]
-	}
-	if len(w.queue) == 0 {
-		w.queue = nil
-	}
-	return reqs, w.over != nil
 }
 
 func (w *writer) waiting() int {
@@ -173,41 +201,167 @@ func (w *writer) waiting() int {
 	return len(w.queue)
 }
 
-// serve answers every request of reqs, in one commit if they fit.
-func (w *writer) serve(reqs []*request) {
-	most := len(reqs)
-	for len(reqs) > 0 {
-		b := w.runBatch(reqs[:min(most, len(reqs))])
-		err := w.commitBatch(b)
-		if err == ErrTooBig && len(b.runs) > 1 {
-			b.undo() // nothing was committed; the functions run again, one at a time
-			most = 1
-			continue
+// pop takes the first request that waits; nil: there is none.
+func (w *writer) pop() *request {
+	if len(w.again) > 0 {
+		r := w.again[0]
+		w.again = w.again[1:]
+		return r
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) > 0 {
+		r := w.queue[0]
+		if w.queue = w.queue[1:]; r.state.CompareAndSwap(waiting, taken) {
+			return r
 		}
-		reqs = reqs[b.taken:]
-		if err != nil && err != ErrFull && err != ErrTooBig {
-			w.fail(b, reqs, err)
-			return
-		}
-		b.answer(err)
+	}
+	w.queue = nil
+	return nil
+}
+
+// newBatch returns a batch that gathers while before is being committed, over what that wrote; nil: nothing is. It takes over
+// before's base, for during a commit there is no other.
+func (w *writer) newBatch(before *batch) *batch {
+	b := &batch{pending: w.room(), own: w.room(), most: maxBatch}
+	if w.alone > 0 {
+		b.most = 1
+	}
+	if before == nil {
+		b.base, b.release = w.base()
+		return b
+	}
+	b.beneath, b.base, b.release = before.pending, before.base, before.release
+	before.release = func() {}
+	return b
+}
+
+func (w *writer) room() layer {
+	if n := len(w.rooms); n > 0 {
+		l := w.rooms[n-1]
+		w.rooms = w.rooms[:n-1]
+		return l
+	}
+	return layer{}
+}
+
+// leave lets go of what a batch needed that is over.
+func (w *writer) leave(b *batch) {
+	b.release()
+	w.rooms = append(w.rooms, b.pending.emptied(), b.own.emptied())
+}
+
+// gather runs the functions of what more returns until that is nil, or they would no longer fit into one commit.
+//
+// They run on a goroutine of their own, not for speed: a function may end its goroutine (t.FailNow does), which must not
+// be the writer's. Then the remaining ones get another.
+func (w *writer) gather(b *batch, more func() *request) {
+	for over := false; !over; {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for !over {
+				over = b.full || len(b.runs) == b.most || !w.runNext(b, more())
+			}
+		}()
+		<-ended
 	}
 }
 
-func (w *writer) commitBatch(b *batch) error {
-	defer b.release()
+// runNext runs r's function as part of b. It returns false if there is none, or it does not fit.
+func (w *writer) runNext(b *batch, r *request) bool {
+	if r == nil {
+		return false
+	}
+	defer func() { // also if a hook ended the goroutine
+		if n := len(b.runs); n == 0 || b.runs[n-1].req != r {
+			b.full = true
+			w.again = append([]*request{r}, w.again...)
+		}
+	}()
+	return b.run(r, w.fits)
+}
+
+// serve commits b and answers its callers. It returns the next batch if that began to gather meanwhile.
+func (w *writer) serve(b *batch) (next *batch) {
+	w.alone = max(0, w.alone-1)
+	next = w.newBatch(b)
+	defer w.leave(b)
+	err := w.commitBatch(b, next)
+	switch {
+	case err == nil:
+		b.answer(nil)
+	case err == ErrTooBig && len(b.runs) > 1: // nothing was committed; the functions run again, one at a time
+		w.alone = len(b.runs)
+		w.again = slices.Concat(b.undo(), next.undo(), w.again)
+	case err == ErrFull, err == ErrTooBig:
+		b.answer(err)
+		w.again = slices.Concat(next.undo(), w.again) // they may have seen what was not committed
+	default:
+		w.fail(b, next, err)
+	}
+	if err != nil || len(next.runs) == 0 {
+		w.leave(next)
+		return nil
+	}
+	next.release()
+	next.base, next.release = w.base()
+	next.beneath = nil
+	return next
+}
+
+// commitBatch commits b, and has next gather if that takes its time.
+func (w *writer) commitBatch(b, next *batch) error {
 	if len(b.pending) == 0 {
 		return nil
 	}
+	if err := w.ready(); err != nil {
+		return err
+	}
 	w.metrics.batch.Observe(float64(len(b.runs)))
-	return w.commit(b.pending)
+	over, gathered := make(chan struct{}), make(chan struct{})
+	early := time.AfterFunc(patience, func() {
+		defer close(gathered)
+		w.gather(next, func() *request { return w.popUntil(over) })
+	})
+	err := w.commit(b.pending)
+	close(over)
+	if !early.Stop() {
+		<-gathered
+	}
+	if err == nil {
+		w.settle(b.pending)
+	}
+	return err
+}
+
+// popUntil takes the first request that waits, or the next one that comes; nil: over was closed before.
+func (w *writer) popUntil(over <-chan struct{}) *request {
+	for {
+		select {
+		case <-over:
+			return nil
+		default:
+		}
+		if r := w.pop(); r != nil {
+			return r
+		}
+		select {
+		case <-over:
+			return nil
+		case <-w.wake:
+		}
+	}
 }
 
 // fail ends the writer after a commit whose outcome is unknown.
-func (w *writer) fail(b *batch, rest []*request, cause error) {
+func (w *writer) fail(b, next *batch, cause error) {
 	w.die(cause)
 	w.stop(ErrUnknown)
 	b.answer(ErrUnknown)
-	for _, r := range rest {
+	next.answer(ErrUnknown)
+	for _, r := range w.again {
 		r.done <- outcome{err: ErrUnknown}
 	}
+	w.again = nil
 }
