@@ -37,16 +37,24 @@ func (e *fakeEngine) read(t *testing.T, write string, keys ...string) *reading {
 	return r
 }
 
-// slow starts an update whose commit has already taken so long that the functions of the next batch run.
+// slow starts an update, after one whose commit took long: the functions of the next batch run while it is being committed.
 func slow(t *testing.T, e *fakeEngine, keys ...string) *call {
 	t.Helper()
 	e.gate = make(chan struct{})
-	first := e.update(t.Context(), nil, keys...)
-	time.Sleep(2 * patience) // synctest's: nothing else happens meanwhile
-	return first
+	before := e.update(t.Context(), nil, "before")
+	e.end()
+	before.want(t, nil, true)
+	e.commits = nil
+	return e.update(t.Context(), nil, keys...)
 }
 
-// While a commit takes its time the functions of the next batch run as they come, over what is being committed.
+// end ends a commit that took long.
+func (e *fakeEngine) end() {
+	time.Sleep(2 * patience) // synctest's: nothing else happens meanwhile
+	e.gate <- struct{}{}
+}
+
+// Where commits take long the functions of the next batch run as they come, over what is being committed.
 func TestFunctionsRunDuringASlowCommit(t *testing.T) {
 	bubble(t, func(t *testing.T, e *fakeEngine) {
 		first := slow(t, e, "a")
@@ -64,14 +72,13 @@ func TestFunctionsRunDuringASlowCommit(t *testing.T) {
 			t.Error("answered before it was durable")
 		default:
 		}
-		e.gate <- struct{}{}
+		e.end()
 		first.want(t, nil, true)
-		time.Sleep(2 * patience)
 		d := e.read(t, "d", "a", "b", "c") // over a batch that ran over another itself
-		e.gate <- struct{}{}
+		e.end()
 		b.want(t, nil, true)
 		c.want(t, nil, true)
-		e.gate <- struct{}{}
+		e.end()
 		d.want(t, nil, true)
 		if len(d.found) != 3 || !d.found["a"] || !d.found["b"] || !d.found["c"] || d.runs != 1 {
 			t.Errorf("it found %v in %d runs", d.found, d.runs)
@@ -84,12 +91,12 @@ func TestFunctionsRunDuringASlowCommit(t *testing.T) {
 	})
 }
 
-// On a quick disk all that wait share the next commit, and nothing runs before.
+// Where commits are quick all that wait share the next one, and nothing runs before, however long this one takes.
 func TestFunctionsWaitForAQuickCommit(t *testing.T) {
 	bubble(t, func(t *testing.T, e *fakeEngine) {
 		e.gate = make(chan struct{})
 		first := e.update(t.Context(), nil, "a")
-		time.Sleep(patience / 2)
+		time.Sleep(2 * patience)
 		b := e.read(t, "b")
 		if b.runs != 0 {
 			t.Error("it ran before the commit was over")
@@ -104,12 +111,12 @@ func TestFunctionsWaitForAQuickCommit(t *testing.T) {
 // What ran over a commit that came to nothing runs again, and finds nothing of it.
 func TestEarlyFunctionsRunAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, e *fakeEngine) {
-		e.errs = []error{ErrFull}
 		first := slow(t, e, "a")
+		e.errs = []error{ErrFull}
 		b, no := e.read(t, "b", "a"), e.update(t.Context(), errors.ErrUnsupported, "c")
-		e.gate <- struct{}{}
+		e.end()
 		first.want(t, ErrFull, false)
-		e.gate <- struct{}{}
+		e.end()
 		b.want(t, nil, false, true)
 		no.want(t, errors.ErrUnsupported, false, false)
 		if b.found["a"] {
@@ -125,12 +132,11 @@ func TestEarlyFunctionsAfterTooBig(t *testing.T) {
 		first := slow(t, e, "a")
 		b, c := e.update(t.Context(), nil, "b"), e.update(t.Context(), nil, "c")
 		e.errs = []error{nil, ErrTooBig}
-		e.gate <- struct{}{}
+		e.end()
 		first.want(t, nil, true)
-		time.Sleep(2 * patience)
 		d := e.read(t, "d", "b", "c")
 		for range 4 {
-			e.gate <- struct{}{}
+			e.end()
 		}
 		b.want(t, nil, false, true)
 		c.want(t, nil, false, true)
@@ -145,13 +151,12 @@ func TestEarlyFunctionsAfterTooBig(t *testing.T) {
 // Nobody whose function ran over a commit of which nothing is known is told anything but that.
 func TestEarlyFunctionsAfterUnknown(t *testing.T) {
 	bubble(t, func(t *testing.T, e *fakeEngine) {
-		e.errs = []error{errors.New("input/output error")}
-		e.limit = 2
 		first := slow(t, e, "a")
+		e.errs, e.limit = []error{errors.New("input/output error")}, 2
 		b, no := e.update(t.Context(), nil, "b1", "b2"), e.update(t.Context(), errors.ErrUnsupported)
 		over := e.update(t.Context(), nil, "c") // does not fit
 		waits := e.update(t.Context(), nil, "d")
-		e.gate <- struct{}{}
+		e.end()
 		first.want(t, ErrUnknown, false)
 		b.want(t, ErrUnknown, false)
 		no.want(t, ErrUnknown, false)
@@ -171,7 +176,7 @@ func TestEarlyBatchIsBounded(t *testing.T) {
 			calls = append(calls, e.update(t.Context(), nil, fmt.Sprint(i)))
 		}
 		for range 4 {
-			e.gate <- struct{}{}
+			e.end()
 		}
 		first.want(t, nil, true)
 		for _, c := range calls {
@@ -262,11 +267,14 @@ func TestHookEndsItsGoroutine(t *testing.T) {
 // While there is no room on the disk nothing runs early: who waits may still go.
 func TestNothingRunsEarlyWithoutRoom(t *testing.T) {
 	bubble(t, func(t *testing.T, e *fakeEngine) {
+		before := slow(t, e, "b")
 		e.w.ready = func() error { time.Sleep(time.Second); return ErrFull }
+		e.end()
+		before.want(t, nil, true)
 		first := e.update(t.Context(), nil, "a")
 		ctx, cancel := context.WithTimeout(t.Context(), 10*patience)
 		defer cancel()
-		waits := e.update(ctx, nil, "b")
+		waits := e.update(ctx, nil, "c")
 		waits.want(t, context.DeadlineExceeded)
 		first.want(t, ErrFull, false)
 		if waits.runs != 0 {
@@ -288,8 +296,8 @@ func TestEarlyFunctionsThatEnd(t *testing.T) {
 			synctest.Wait()
 		}
 		b := e.read(t, "b", "x")
-		e.gate <- struct{}{}
-		e.gate <- struct{}{}
+		e.end()
+		e.end()
 		first.want(t, nil, true)
 		b.want(t, nil, true)
 		if got := [2]any{<-met, <-met}; got != [2]any{nil, "bug"} && got != [2]any{"bug", nil} || b.found["x"] {
@@ -308,9 +316,9 @@ func TestCloseDuringASlowCommit(t *testing.T) {
 		go func() { e.w.close(); close(closed) }()
 		synctest.Wait()
 		e.update(t.Context(), nil, "c").want(t, ErrClosed)
-		e.gate <- struct{}{}
+		e.end()
 		first.want(t, nil, true)
-		e.gate <- struct{}{}
+		e.end()
 		b.want(t, nil, true)
 		<-closed
 		e.wantCommits(t, "a", "b")

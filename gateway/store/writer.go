@@ -12,14 +12,13 @@ import (
 const (
 	// maxBatch bounds how many updates one commit answers, and so how long the first of them waits for the others' functions.
 	maxBatch = 512
-	// patience is how long a commit may take before the functions of the next batch begin to run: on a slow disk there is time
-	// for them while it works.
+	// patience is how long a commit may take. After one that took longer the functions of the next batch run during the next.
 	patience = 3 * time.Millisecond
 )
 
 // writer combines updates. Callers queue their functions; one goroutine takes all that wait, runs them one after the
 // other, each seeing what those before it wrote, and commits once. While it commits, the next batch gathers by itself:
-// a lone caller never waits for company, and many share one sync. If the commit takes its time, their functions run meanwhile,
+// a lone caller never waits for company, and many share one sync. Where commits take long, its functions run meanwhile,
 // over what is being committed; should that fail, they run again.
 type writer struct {
 	ready  func() error      // waits until there is room for a commit; ErrFull: there is none
@@ -36,8 +35,10 @@ type writer struct {
 	again []*request // taken, and first in the next batch; they belong to whoever runs functions
 
 	// These belong to the writer's goroutine.
+	batch *batch  // gathers, or is being committed; nil: nothing is to be done
 	alone int     // how many of the functions to come go alone
 	last  int     // how many callers were answered just now
+	slow  bool    // the last commit took long
 	rooms []layer // empty, for the layers of batches to come
 
 	mu    sync.Mutex
@@ -142,20 +143,29 @@ func (w *writer) close() {
 	<-w.ended
 }
 
-// run is the writer's goroutine.
+// run is the writer's goroutine. A function may end it (t.FailNow does): then another one goes on.
 func (w *writer) run() {
-	defer close(w.ended)
-	for w.await() {
-		for b := w.newBatch(nil); b != nil; {
-			w.comeBack()
-			// A batch that has begun to gather waits for more only if it becomes much larger: twice as large.
-			if n := w.waiting() + len(w.again); n >= len(b.runs) {
-				w.gather(b, w.those(n))
-			}
-			w.last = len(b.runs)
-			b = w.serve(b)
+	over := false
+	defer func() {
+		if over {
+			close(w.ended)
+		} else {
+			go w.run()
 		}
+	}()
+	for w.batch != nil || w.await() {
+		if w.batch == nil {
+			w.batch = w.newBatch(nil)
+		}
+		w.comeBack()
+		// A batch that has begun to gather waits for more only if it becomes much larger: twice as large.
+		if n := w.waiting() + len(w.again); n >= len(w.batch.runs) {
+			w.gather(w.batch, w.those(n))
+		}
+		w.last = len(w.batch.runs)
+		w.batch = w.serve(w.batch)
 	}
+	over = true
 }
 
 // those takes the first n requests that wait, one by one.
@@ -252,19 +262,8 @@ func (w *writer) leave(b *batch) {
 }
 
 // gather runs the functions of what more returns until that is nil, or they would no longer fit into one commit.
-//
-// They run on a goroutine of their own, not for speed: a function may end its goroutine (t.FailNow does), which must not
-// be the writer's. Then the remaining ones get another.
 func (w *writer) gather(b *batch, more func() *request) {
-	for over := false; !over; {
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			for !over {
-				over = b.full || len(b.runs) == b.most || !w.runNext(b, more())
-			}
-		}()
-		<-ended
+	for !b.full && len(b.runs) < b.most && w.runNext(b, more()) {
 	}
 }
 
@@ -310,7 +309,7 @@ func (w *writer) serve(b *batch) (next *batch) {
 	return next
 }
 
-// commitBatch commits b, and has next gather if that takes its time.
+// commitBatch commits b, and has next gather meanwhile where that takes long.
 func (w *writer) commitBatch(b, next *batch) error {
 	if len(b.pending) == 0 {
 		return nil
@@ -320,15 +319,19 @@ func (w *writer) commitBatch(b, next *batch) error {
 	}
 	w.metrics.batch.Observe(float64(len(b.runs)))
 	over, gathered := make(chan struct{}), make(chan struct{})
-	early := time.AfterFunc(patience, func() {
-		defer close(gathered)
-		w.gather(next, func() *request { return w.popUntil(over) })
-	})
-	err := w.commit(b.pending)
-	close(over)
-	if !early.Stop() {
-		<-gathered
+	if w.slow {
+		go func() {
+			defer close(gathered)
+			w.gather(next, func() *request { return w.popUntil(over) })
+		}()
+	} else {
+		close(gathered)
 	}
+	began := time.Now()
+	err := w.commit(b.pending)
+	w.slow = time.Since(began) > patience
+	close(over)
+	<-gathered
 	if err == nil {
 		w.settle(b.pending)
 	}
