@@ -36,6 +36,7 @@ type Gateway struct {
 	byName   map[string]*modemState
 	sims     map[string]*simRecord
 	shelves  map[string]*shelf
+	shelving map[string]int // by key, how many functions have put it on a shelf whose commit is not over
 	lately   lately
 	keys     map[groupKey]groupKeyRef
 	reserved [Lanes]int // parts of messages whose transaction is under way
@@ -58,7 +59,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, seed: maphash.MakeSeed(), ids: newIDs(cfg.Random), ready: make(chan struct{}),
 		work: make(chan struct{}, 1), time: make(chan struct{}, 1), events: newSignal(),
 		queue: newQueue(), byName: map[string]*modemState{}, sims: map[string]*simRecord{},
-		shelves: map[string]*shelf{}, lately: lately{since: endless, ids: map[string][]string{}}, keys: map[groupKey]groupKeyRef{}, began: time.Now(),
+		shelves: map[string]*shelf{}, shelving: map[string]int{}, lately: lately{since: endless, ids: map[string][]string{}}, keys: map[groupKey]groupKeyRef{}, began: time.Now(),
 	}
 	g.metrics = newMetrics(cfg.Registry, g)
 	return g, nil

@@ -16,8 +16,9 @@ const maxShelf = 64
 // a scan opens every table and steps over all that was deleted lately.
 //
 // It is made by a scan, so that a start changes nothing. A key on it may be of no record, but no record is missing: a key is
-// noted before its record is written, and taken off when the deletion is durable. When a deletion comes to nothing the shelf is
-// forgotten, for a scan in between did not see that record. It belongs to functions that the store runs one after the other.
+// noted before its record is written, and taken off when the deletion is durable, unless a later function, which may have run
+// already, writes it again. When a deletion comes to nothing the shelf is forgotten, for a scan in between did not see that
+// record. It belongs to functions that the store runs one after the other.
 type shelf struct {
 	known bool
 	keys  []string // sorted
@@ -57,17 +58,16 @@ func (g *Gateway) shelfOf(key string) *shelf {
 
 // shelve is store.Save for a record that is on a shelf.
 func shelve[T any](g *Gateway, tx store.Txn, key string, v T, collect time.Time) error {
-	add := func() {
+	note := func(under int) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.shelfOf(key).add(key)
-	}
-	add()
-	tx.OnDone(func(committed bool) {
-		if committed {
-			add() // again, if it was deleted in front of this
+		if g.shelving[key] += under; g.shelving[key] == 0 {
+			delete(g.shelving, key)
 		}
-	})
+	}
+	note(1)
+	tx.OnDone(func(bool) { note(-1) }) // again, if it was deleted in front of this
 	return store.Save(tx, key, v, collect)
 }
 
@@ -77,10 +77,11 @@ func (g *Gateway) unshelve(tx store.Txn, keys ...string) error {
 		tx.OnDone(func(committed bool) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			if s := g.shelfOf(key); committed {
-				s.remove(key)
-			} else {
+			switch s := g.shelfOf(key); {
+			case !committed:
 				*s = shelf{}
+			case g.shelving[key] == 0:
+				s.remove(key)
 			}
 		})
 	}

@@ -243,3 +243,63 @@ func TestFlightsByPhoneAndSIM(t *testing.T) {
 		}
 	})
 }
+
+// lateTxn is a transaction whose commit the test ends.
+type lateTxn struct {
+	store.Txn
+	hooks []func(bool)
+}
+
+func (t *lateTxn) OnDone(f func(bool)) { t.hooks = append(t.hooks, f) }
+
+func (t *lateTxn) end(committed bool) {
+	for _, f := range t.hooks {
+		f(committed)
+	}
+}
+
+// A record that a later function has written again is not taken off the shelf by the deletion before it, which becomes durable
+// while the later one is not committed yet.
+func TestShelvedBehindADeletion(t *testing.T) {
+	inBubble(t, modems(1), func(t *testing.T, b *bench) {
+		key := b.g.unsureKey(b.modems[0].iccid, "m", 0)
+		prefix := shelfName(key)
+		if err := b.kv.Update(t.Context(), func(tx store.Txn) error {
+			found := func() (n int) {
+				if err := shelved(b.g, tx, prefix, func(string, refRecord) bool { n++; return true }); err != nil {
+					t.Error(err)
+				}
+				return n
+			}
+			found() // and so the shelf is known
+			before, deletes, writes := &lateTxn{Txn: tx}, &lateTxn{Txn: tx}, &lateTxn{Txn: tx}
+			later := time.Now().Add(time.Hour)
+			if err := shelve(b.g, before, key, refRecord{}, later); err != nil {
+				return err
+			}
+			before.end(true)
+			if err := errors.Join(b.g.unshelve(deletes, key), shelve(b.g, writes, key, refRecord{}, later)); err != nil {
+				return err
+			}
+			deletes.end(true)
+			if n := found(); n != 1 {
+				t.Errorf("found %d records, want the one that was written again", n)
+			}
+			writes.end(true)
+			if n := found(); n != 1 || len(b.g.shelving) > 0 {
+				t.Errorf("found %d records in the end, and %d keys are thought to be under way", n, len(b.g.shelving))
+			}
+			again := &lateTxn{Txn: tx}
+			if err := b.g.unshelve(again, key); err != nil {
+				return err
+			}
+			again.end(true)
+			if n := len(b.g.shelves[prefix].keys); n > 0 {
+				t.Errorf("%d keys are left on the shelf", n)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
