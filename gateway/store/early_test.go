@@ -264,6 +264,24 @@ func TestHookEndsItsGoroutine(t *testing.T) {
 	})
 }
 
+// A hook that ends the goroutine behind a commit leaves a store of which nothing is known, not one that hangs or answers wrongly.
+func TestHookEndsTheWriter(t *testing.T) {
+	bubble(t, func(t *testing.T, e *fakeEngine) {
+		if err := e.w.update(t.Context(), func(tx Txn) error {
+			tx.OnDone(func(bool) { runtime.Goexit() })
+			return tx.Set("a", nil, never)
+		}); err != ErrUnknown {
+			t.Errorf("its caller got %v", err)
+		}
+		<-e.w.ended
+		e.update(t.Context(), nil, "b").want(t, ErrUnknown)
+		if e.deaths != 1 {
+			t.Errorf("died %d times", e.deaths)
+		}
+		e.wantCommits(t, "a")
+	})
+}
+
 // While there is no room on the disk nothing runs early: who waits may still go.
 func TestNothingRunsEarlyWithoutRoom(t *testing.T) {
 	bubble(t, func(t *testing.T, e *fakeEngine) {

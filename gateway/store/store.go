@@ -67,8 +67,8 @@ type Txn interface {
 	// Scan calls f for each record in r in order, the transaction's own writes included, until f returns false.
 	Scan(r Range, f func(key string, value []byte) bool) error
 	// OnDone registers f to be called once after this run of the transaction, with whether it was committed. f must not
-	// block and must not call the store. Functions of later updates may run before it, but what they register is called
-	// after, unless they are to run again.
+	// block, call the store, or end its goroutine. Functions of later updates may run before it and between it and what they
+	// register themselves, which is called after it, unless they are to run again.
 	OnDone(f func(committed bool))
 }
 

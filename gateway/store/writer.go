@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -35,11 +36,13 @@ type writer struct {
 	again []*request // taken, and first in the next batch; they belong to whoever runs functions
 
 	// These belong to the writer's goroutine.
-	batch *batch  // gathers, or is being committed; nil: nothing is to be done
-	alone int     // how many of the functions to come go alone
-	last  int     // how many callers were answered just now
-	slow  bool    // the last commit took long
-	rooms []layer // empty, for the layers of batches to come
+	batch     *batch  // gathers, or is being committed; nil: nothing is to be done
+	next      *batch  // of batch, while that is being committed
+	gathering bool    // functions of batch run on this goroutine
+	alone     int     // how many of the functions to come go alone
+	last      int     // how many callers were answered just now
+	slow      bool    // the last commit took long
+	rooms     []layer // empty, for the layers of batches to come
 
 	mu    sync.Mutex
 	queue []*request
@@ -121,11 +124,12 @@ func (w *writer) signal() {
 	}
 }
 
-// stop lets no further update in and answers those that wait with err.
-func (w *writer) stop(err error) {
+// stop lets no further update in and answers those that wait with err. It is false if there was none let in before.
+func (w *writer) stop(err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over == nil {
+	first := w.over == nil
+	if first {
 		w.over = err
 	}
 	for _, r := range w.queue {
@@ -135,6 +139,7 @@ func (w *writer) stop(err error) {
 	}
 	w.queue = nil
 	w.signal()
+	return first
 }
 
 // close stops the writer and waits for its last batch.
@@ -143,15 +148,21 @@ func (w *writer) close() {
 	<-w.ended
 }
 
+// errEnded is what became of a commit whose goroutine a hook ended, or a fault of the engine.
+var errEnded = errors.New("the writer was ended")
+
 // run is the writer's goroutine. A function may end it (t.FailNow does): then another one goes on.
 func (w *writer) run() {
 	over := false
 	defer func() {
-		if over {
-			close(w.ended)
-		} else {
+		if !over && w.gathering {
 			go w.run()
+			return
 		}
+		if !over {
+			w.abandon()
+		}
+		close(w.ended)
 	}()
 	for w.batch != nil || w.await() {
 		if w.batch == nil {
@@ -160,7 +171,9 @@ func (w *writer) run() {
 		w.comeBack()
 		// A batch that has begun to gather waits for more only if it becomes much larger: twice as large.
 		if n := w.waiting() + len(w.again); n >= len(w.batch.runs) {
+			w.gathering = true
 			w.gather(w.batch, w.those(n))
+			w.gathering = false
 		}
 		w.last = len(w.batch.runs)
 		w.batch = w.serve(w.batch)
@@ -285,6 +298,7 @@ func (w *writer) runNext(b *batch, r *request) bool {
 func (w *writer) serve(b *batch) (next *batch) {
 	w.alone = max(0, w.alone-1)
 	next = w.newBatch(b)
+	w.next = next
 	defer w.leave(b)
 	err := w.commitBatch(b, next)
 	switch {
@@ -353,6 +367,28 @@ func (w *writer) popUntil(over <-chan struct{}) *request {
 		case <-over:
 			return nil
 		case <-w.wake:
+		}
+	}
+}
+
+// abandon ends a writer whose goroutine was ended while it committed or answered: of what it was at nothing is known.
+func (w *writer) abandon() {
+	if w.stop(ErrUnknown) {
+		w.die(errEnded)
+	}
+	all := w.again
+	for _, b := range []*batch{w.batch, w.next} {
+		if b == nil {
+			continue
+		}
+		for _, r := range b.runs {
+			all = append(all, r.req)
+		}
+	}
+	for _, r := range all {
+		select {
+		case r.done <- outcome{err: ErrUnknown}:
+		default: // it has its answer
 		}
 	}
 }
