@@ -46,6 +46,7 @@ type Badger struct {
 	writer  *writer
 	engine  *engine
 	pacer   *pacer
+	stayed  int64 // Run's: bytes of mapped files that stayed resident when the tables' pages were last let go of
 
 	dead  chan struct{} // closed when a commit's outcome is unknown
 	ahead chan struct{} // of capacity 1: enough was written to look for another log

@@ -24,19 +24,18 @@ const (
 	emptyEvery  = time.Second            // how often the buffers that tables were made in are thrown away
 )
 
-// forgetSome lets go of the tables' pages if there are too many of them. It is given how many bytes of mapped files stayed when
-// it last did so, and returns that, and how long to wait until it is looked again.
-func (b *Badger) forgetSome(stayed int64) (int64, time.Duration) {
-	if n, err := residentFiles(); err == nil && n <= max(mayStay, stayed+mayCome) { // where the system does not tell, they go each time
-		return stayed, forgetEvery
+// forgetSome lets go of the tables' pages if there are too many of them, and returns how long to wait until it is looked again.
+func (b *Badger) forgetSome() time.Duration {
+	if n, err := residentFiles(); err == nil && n <= max(mayStay, b.stayed+mayCome) { // where the system does not tell, they go each time
+		return forgetEvery
 	}
 	b.forgetTables()
-	stayed, _ = residentFiles()
+	b.stayed, _ = residentFiles()
 	tables := 0
 	for _, l := range b.db.Levels() {
 		tables += l.NumTables
 	}
-	return stayed, max(forgetEvery, time.Duration(tables)*forgetTable)
+	return max(forgetEvery, time.Duration(tables)*forgetTable)
 }
 
 // residentFiles returns how many bytes of mapped files are resident, by proc_pid_statm(5).

@@ -42,6 +42,47 @@ func TestTablesAreForgottenWhileWriting(t *testing.T) {
 	}
 }
 
+// Pages go when more have come than may, not while those that stay are only what is in use.
+func TestPagesInUseStay(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
+	const records, size = 24_000, 1000 // too few for a merge, which would change what is there
+	for i := 0; i < records; i += 300 {
+		mustUpdate(t, b, func(tx Txn) error {
+			for k := range 300 {
+				if err := tx.Set(fmt.Sprintf("t/%05d", i+k), noise(size), never); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	readAll := func() int64 {
+		if err := b.db.VerifyChecksum(); err != nil {
+			t.Fatal(err)
+		}
+		n, err := residentFiles()
+		if err != nil {
+			t.Skip("this system does not tell what is resident: ", err)
+		}
+		return n
+	}
+	n := readAll()
+	if n <= mayStay {
+		t.Fatalf("%d bytes of files are resident: the test is too small", n)
+	}
+	b.stayed = n
+	if b.forgetSome(); tablesResident(t, b.files.db) < records*size/2 {
+		t.Errorf("%d bytes of tables are left, though no more had come than may", tablesResident(t, b.files.db))
+	}
+	b.stayed = readAll() - 2*mayCome
+	if b.forgetSome(); tablesResident(t, b.files.db) > records*size/4 {
+		t.Errorf("%d bytes of tables stayed, though more had come than may", tablesResident(t, b.files.db))
+	}
+	if now, err := residentFiles(); err != nil || b.stayed > now+mayCome || b.stayed >= n {
+		t.Errorf("%d bytes are said to have stayed of %d; now it is %d, %v", b.stayed, n, now, err)
+	}
+}
+
 // The pages of a table that no level has yet are let go of too, in a way that harms nothing that could be in its place.
 func TestTablesInTheMakingAreForgotten(t *testing.T) {
 	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t)})
@@ -134,7 +175,7 @@ func tablesResident(t *testing.T, dir string) (n int64) {
 		t.Skip("the system does not tell: ", err)
 	}
 	ours := false
-	for line := range strings.Lines(string(smaps)) {
+	for line := range strings.SplitSeq(string(smaps), "\n") {
 		if m, ok := parseMapping(line); ok || strings.Contains(line, " 00:00 ") {
 			ours = ok && strings.HasPrefix(m.path, dir) && strings.HasSuffix(m.path, ".sst")
 		}

@@ -21,7 +21,7 @@ func (b *Badger) Run(ctx context.Context) error {
 	defer noteTick.Stop()
 	night := time.NewTimer(untilNight(time.Now()))
 	defer night.Stop()
-	stayed, forget := int64(0), time.NewTimer(forgetEvery)
+	forget := time.NewTimer(forgetEvery)
 	defer forget.Stop()
 	emptyTick := time.NewTicker(emptyEvery)
 	defer emptyTick.Stop()
@@ -49,9 +49,7 @@ func (b *Badger) Run(ctx context.Context) error {
 		case <-emptyTick.C:
 			emptyPool(allocators(b.db))
 		case <-forget.C:
-			var pause time.Duration
-			stayed, pause = b.forgetSome(stayed)
-			forget.Reset(pause)
+			forget.Reset(b.forgetSome())
 		case <-sweepTick.C:
 			if err := b.step(ctx, &progress); err != nil && ctx.Err() == nil {
 				b.log.Error("records not sealed anew", "error", err)
