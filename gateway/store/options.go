@@ -25,7 +25,8 @@ const (
 // small, and all of one size, because each is made in a buffer of twice its size, and a merge has up to five of them in the making;
 // but not smaller: each leaves three megabytes of garbage beside that. Eleven memtables gather before they are merged with what
 // lies below, for each merge reads and writes that anew; lookups pay for it with a look at some more. And each level is only four
-// times as large as the one above, so that a merge below the topmost is of few tables.
+// times as large as the one above, so that a merge below the topmost is of few tables. Blocks are not cached: the engine neither
+// compresses nor seals them, so they are read where the system has them.
 func EngineOptions(dir string, log badger.Logger) badger.Options {
 	opt := badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false). // one writer: no conflicts
 												WithMemTableSize(memTable).WithNumMemtables(1).

@@ -13,9 +13,9 @@ import (
 // waits. Nothing hurries a merge, though, as long as few tables wait for the next. So it rests whenever it has gathered what
 // goes into a table, in proportion to what that took, and the longer the fewer wait: for four times as long as it worked until
 // half as many have gathered again as a merge of the topmost level begins with, for as long when there is one more, and then no
-// more, or the next merge would be larger and take more memory. The parts of a merge, which would otherwise run side by side, do so one
-// after the other. The engine has no option for that, but it logs what it has gathered, holding none of its locks, and goes
-// on only when that has been taken.
+// more, or the next merge would be larger and take more memory. The parts of a merge, which would otherwise run side by side, do
+// so one after the other. The engine has no option for that, but it logs what it has gathered, holding none of its locks, and
+// goes on only when that has been taken.
 
 const (
 	paceUntil   = mergeAt + mergeAt/2 + 2 // tables wait for a merge when none rests any more

@@ -30,6 +30,7 @@ func TestPace(t *testing.T) {
 	}{
 		{"none", 0, 1, false, 4 * took},
 		{"few", mergeAt, 1, false, 4 * took},
+		{"half of the next", mergeAt + mergeAt/2, 1, false, 4 * took},
 		{"more", paceUntil - 1, 1, false, took},
 		{"many", paceUntil, 1, false, 0},
 		{"too many", stallAt + 1, 1, false, 0},
