@@ -80,7 +80,7 @@ func (e *engine) settle(l layer) {
 
 // put has txn write layers. Keys and values lie side by side in memory: there are some dozens of them in a commit.
 func (e *engine) put(txn *badger.Txn, layers ...layer) error {
-	var mem memory
+	var mem slab
 	for _, l := range layers {
 		for key, rec := range l {
 			name := mem.keep(append(mem.room(len(key)), key...))
@@ -99,21 +99,21 @@ func (e *engine) put(txn *badger.Txn, layers ...layer) error {
 	return nil
 }
 
-// memory is given out in pieces, one behind the other. The zero value is ready for use.
-type memory struct{ free []byte }
+// slab gives out memory in pieces, one behind the other. The zero value is ready for use.
+type slab struct{ free []byte }
 
-const memoryPiece = 4 << 10 // is taken from the heap in one go
+const slabSize = 4 << 10 // is taken from the heap in one go
 
 // room returns an empty slice with room for n bytes, which stay free until they are kept.
-func (m *memory) room(n int) []byte {
+func (m *slab) room(n int) []byte {
 	if n > cap(m.free) {
-		m.free = make([]byte, 0, max(n, memoryPiece))
+		m.free = make([]byte, 0, max(n, slabSize))
 	}
 	return m.free
 }
 
 // keep returns b, which begins at what room returned, for good.
-func (m *memory) keep(b []byte) []byte {
+func (m *slab) keep(b []byte) []byte {
 	m.free = m.free[len(b):cap(m.free)][:0]
 	return b[:len(b):len(b)]
 }

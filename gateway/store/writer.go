@@ -215,9 +215,9 @@ func (w *writer) waiting() int {
 }
 
 // serve commits b and answers its callers. It returns the next batch if that began to gather meanwhile.
-func (w *writer) serve(b *batch) (next *batch) {
+func (w *writer) serve(b *batch) *batch {
 	w.alone = max(0, w.alone-1)
-	next = w.newBatch(b)
+	next := w.newBatch(b)
 	w.next = next
 	defer w.leave(b)
 	err := w.commitBatch(b, next)
@@ -233,6 +233,7 @@ func (w *writer) serve(b *batch) (next *batch) {
 	default:
 		w.fail(b, next, err)
 	}
+	w.next = nil
 	if err != nil || len(next.runs) == 0 {
 		w.leave(next)
 		return nil
