@@ -54,7 +54,8 @@ func child(dir string) int {
 	_, _ = fmt.Sscan(os.Getenv(childReserve), &reserve) // unset: the default
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	b, err := OpenBadger(ctx, BadgerConfig{Dir: dir, Keys: ring, Reserve: reserve, unsynced: os.Getenv(childNoSync) != "",
+	unsynced := os.Getenv(childNoSync) != ""
+	b, err := OpenBadger(ctx, BadgerConfig{Dir: dir, Keys: ring, Reserve: reserve, unsynced: unsynced,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,7 +63,9 @@ func child(dir string) int {
 	}
 	say("open\n")
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = b.Run(ctx) }) // its error is that the store is dead
+	if !unsynced { // the housekeeping makes the log's blocks ahead, and what is there already is synced with them
+		wg.Go(func() { _ = b.Run(ctx) }) // its error is that the store is dead
+	}
 	for w := range childWriters {
 		wg.Go(func() { childWrite(ctx, b, w) })
 	}
