@@ -38,15 +38,16 @@ type Badger struct {
 	files   files
 	lock    *os.File // holds the folder's flock
 
-	db      *badger.DB
-	sealer  *sealer
-	secrets *Secrets
-	space   *space
-	note    *note
-	writer  *writer
-	engine  *engine
-	pacer   *pacer
-	stayed  int64 // Run's: bytes of mapped files that stayed resident when the tables' pages were last let go of
+	db       *badger.DB
+	versions *versions
+	sealer   *sealer
+	secrets  *Secrets
+	space    *space
+	note     *note
+	writer   *writer
+	engine   *engine
+	pacer    *pacer
+	stayed   int64 // Run's: bytes of mapped files that stayed resident when the tables' pages were last let go of
 
 	dead  chan struct{} // closed when a commit's outcome is unknown
 	ahead chan struct{} // of capacity 1: enough was written to look for another log
@@ -76,7 +77,7 @@ func (b *Badger) View(ctx context.Context, f func(Txn) error) error {
 		return err
 	}
 	base := b.newReader()
-	defer base.txn.Discard()
+	defer base.close()
 	tx := &txn{base: base, readOnly: true}
 	defer tx.finish(false)
 	return f(tx)
@@ -129,14 +130,15 @@ func (b *Badger) Close() error {
 
 // badgerReader reads one committed state.
 type badgerReader struct {
-	txn     *badger.Txn
-	sealer  *sealer
-	metrics *metrics
+	txn *badger.Txn
+	b   *Badger
 }
 
 func (b *Badger) newReader() *badgerReader {
-	return &badgerReader{txn: b.db.NewTransaction(false), sealer: b.sealer, metrics: b.metrics}
+	return &badgerReader{txn: b.versions.view(), b: b}
 }
+
+func (r *badgerReader) close() { r.b.versions.end(r.txn) }
 
 func (r *badgerReader) get(key string) (record, error) {
 	item, err := r.txn.Get([]byte(key))
@@ -152,11 +154,11 @@ func (r *badgerReader) get(key string) (record, error) {
 func (r *badgerReader) open(key string, item *badger.Item) (record, error) {
 	var rec record
 	err := item.Value(func(sealed []byte) (err error) {
-		rec.value, err = r.sealer.open(key, sealed)
+		rec.value, err = r.b.sealer.open(key, sealed)
 		return err
 	})
 	if err != nil {
-		r.metrics.corrupt.Inc()
+		r.b.metrics.corrupt.Inc()
 		return record{}, err
 	}
 	if at := item.ExpiresAt(); at != 0 {

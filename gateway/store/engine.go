@@ -33,7 +33,7 @@ func (b *Badger) startWriter(commit uint64) {
 		die:     e.die,
 		base: func() (reader, func()) {
 			r := b.newReader()
-			return recentReader{r, &e.recent}, r.txn.Discard
+			return recentReader{r, &e.recent}, r.close
 		},
 	}
 	b.writer.start()
@@ -56,12 +56,10 @@ func (e *engine) commit(l layer) error {
 		e.b.cfg.BeforeCommit()
 	}
 	n := e.durable.Load() + 1
-	txn := e.b.db.NewTransaction(true)
-	defer txn.Discard()
-	if err := e.put(txn, l, layer{commitKey: {value: binary.BigEndian.AppendUint64(nil, n)}}); err != nil {
-		return tooBig(err)
-	}
-	if err := txn.Commit(); err != nil {
+	err := e.b.versions.commit(func(txn *badger.Txn) error {
+		return e.put(txn, l, layer{commitKey: {value: binary.BigEndian.AppendUint64(nil, n)}})
+	})
+	if err != nil {
 		return tooBig(err)
 	}
 	e.durable.Store(n)

@@ -71,7 +71,7 @@ func (b *Badger) tryForgetTables() error {
 		return err
 	}
 	before := tableIDs(b.db)
-	txn := b.db.NewTransaction(false)
+	txn := b.db.NewTransactionAt(0, false)
 	defer txn.Discard()
 	holder := txn.NewIterator(badger.IteratorOptions{})
 	defer holder.Close()

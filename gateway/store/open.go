@@ -115,6 +115,7 @@ func (b *Badger) open(ctx context.Context) (err error) {
 	if b.db, err = b.openEngine(ctx); err != nil {
 		return err
 	}
+	b.versions = newVersions(b.db)
 	if err := spareValueLog(b.db); err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func openCarefully(opt badger.Options) (db *badger.DB, err error) {
 			err = fmt.Errorf("the engine gave up on its files: %v", p)
 		}
 	}()
-	return badger.Open(opt)
+	return badger.OpenManaged(opt)
 }
 
 // verify reads every table. The engine's own checks while reading would pass damage over.
@@ -224,7 +225,7 @@ func (b *Badger) verify() (err error) {
 // identify reads who the store is and how far it came, compares that with what was noted, and starts the writer.
 func (b *Badger) identify(was *noted) (uint64, error) {
 	r := b.newReader()
-	defer r.txn.Discard()
+	defer r.close()
 	base := &txn{base: r, readOnly: true}
 	commit, err := readCommit(base)
 	if err != nil {

@@ -234,7 +234,7 @@ func TestCollect(t *testing.T) {
 		t.Errorf("%d records left, want 3", n)
 	}
 	r := b.newReader()
-	defer r.txn.Discard()
+	defer r.close()
 	for key, want := range map[string]time.Time{"t/never": {}, "t/later": now.Add(time.Hour)} {
 		rec, err := r.get(key)
 		if off := rec.collect.Sub(want); err != nil || off < 0 || off > time.Second {

@@ -108,7 +108,7 @@ func (b *Badger) InUse(ctx context.Context, id string) (bool, error) {
 // sealed at all), until f returns false.
 func (b *Badger) eachSealed(from string, f func(key, id string) bool) error {
 	r := b.newReader()
-	defer r.txn.Discard()
+	defer r.close()
 	opt := badger.DefaultIteratorOptions
 	opt.PrefetchValues = false
 	it := r.txn.NewIterator(opt)

@@ -146,7 +146,7 @@ func TestSweepSteps(t *testing.T) {
 		t.Error("the old key is said to be free though a record that does not open names it")
 	}
 	r := b.newReader()
-	defer r.txn.Discard()
+	defer r.close()
 	if rec, err := r.get("t/000002"); err != nil || expiry(rec.collect) != expiry(at) {
 		t.Errorf("collected at %v (%v), want %v", rec.collect, err, at)
 	}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// What is looked at outlives merges; what is not is dropped by them.
+func TestViewOutlivesMerges(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
+	set := func(value string) {
+		mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/looked-at", []byte(value), never) })
+		for i := range 12 { // so much that it becomes a table
+			mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/other/%02d", i), noise(memTable/10), never) })
+		}
+	}
+	merge := func() { // all that is there
+		for b.db.Levels()[0].NumTables == len(b.db.Tables()) { // nothing was merged yet, and one level alone is not
+			set("filler")
+		}
+		if err := b.db.Flatten(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("first")
+	old := b.newReader()
+	set("second")
+	merge()
+	if rec, err := old.get("t/looked-at"); err != nil || string(rec.value) != "first" {
+		t.Errorf("the view has %q, %v; want what was there when it began", rec.value, err)
+	}
+	if n := versionsOf(t, b, "t/looked-at"); n < 10 {
+		t.Errorf("%d versions are left though a view needs the oldest: the test is too small", n)
+	}
+	old.close()
+	set("last")
+	set("last")
+	merge()
+	if n := versionsOf(t, b, "t/looked-at"); n > 3 {
+		t.Errorf("%d versions are left that nobody looks at", n)
+	}
+}
+
+// versionsOf counts what the engine has of a record.
+func versionsOf(t *testing.T, b *Badger, key string) (n int) {
+	t.Helper()
+	txn := b.db.NewTransactionAt(math.MaxUint64, false)
+	defer txn.Discard()
+	it := txn.NewKeyIterator([]byte(key), badger.IteratorOptions{AllVersions: true})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		n++
+	}
+	return n
+}
+
+// Merges may drop what is older than the oldest version that is looked at, wherever views end meanwhile.
+func TestOldestViewed(t *testing.T) {
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
+	b.writer.close() // no commits but these
+	v := b.versions
+	first := v.newest
+	commit := func() {
+		t.Helper()
+		if err := v.commit(func(txn *badger.Txn) error { return txn.Set([]byte("t/a"), nil) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want uint64) {
+		t.Helper()
+		if got := v.oldest(); got != want {
+			t.Errorf("the oldest version looked at is %d, want %d", got-first, want-first)
+		}
+	}
+	a, b1 := v.view(), v.view()
+	commit()
+	c := v.view()
+	commit()
+	expect(first)
+	v.end(a)
+	expect(first)
+	v.end(b1)
+	expect(first + 1)
+	commit()
+	v.end(c)
+	expect(first + 3)
+}
