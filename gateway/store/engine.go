@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ func (b *Badger) startWriter(commit uint64) {
 		settle:  e.settle,
 		fits:    func(n, bytes int) bool { return int64(n) < count && int64(bytes) < size },
 		die:     e.die,
+		yield:   runtime.Gosched,
 		base: func() (reader, func()) {
 			r := b.newReader()
 			return recentReader{r, &e.recent}, r.close

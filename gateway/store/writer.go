@@ -13,7 +13,8 @@ import (
 const (
 	// maxBatch bounds how many updates one commit answers, and so how long the first of them waits for the others' functions.
 	maxBatch = 512
-	// patience is how long a commit may take. After one that took longer the functions of the next batch run during the next.
+	// patience is how long a commit may take, and callers to come back. After a commit that took longer the functions of the
+	// next batch run during the next.
 	patience = 3 * time.Millisecond
 )
 
@@ -28,6 +29,7 @@ type writer struct {
 	fits   func(count, size int) bool
 	base   func() (reader, func()) // a fresh committed state, and how to let go of it; not to be called during a commit
 	die    func(cause error)       // called once, when a commit's outcome is unknown
+	yield  func()                  // lets other goroutines run
 	wake   chan struct{}
 	ended  chan struct{}
 
@@ -199,12 +201,12 @@ func (w *writer) await() bool {
 	return true
 }
 
-// comeBack lets the callers just answered by a batch of several come back, for as long as they do: otherwise the first of
-// them would sync alone and the others wait for that.
+// comeBack lets the callers just answered by a batch of several come back, for as long as they do and are not late: otherwise
+// the first of them would sync alone and the others wait for that. Where processors are short, others come in their place.
 func (w *writer) comeBack() {
-	for n := -1; w.last > 1 && n < w.waiting() && n < w.last; {
+	for n, began := -1, time.Now(); w.last > 1 && n < w.waiting() && n < w.last && time.Since(began) < patience; {
 		n = w.waiting()
-		runtime.Gosched()
+		w.yield()
 	}
 }
 

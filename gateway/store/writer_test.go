@@ -35,6 +35,7 @@ func newFake(t *testing.T) *fakeEngine {
 		die:     func(error) { e.deaths++ },
 		ready:   func() error { return nil },
 		settle:  func(layer) {},
+		yield:   runtime.Gosched,
 		base:    e.base,
 	}
 	e.w.start()
@@ -345,5 +346,15 @@ func TestManyHaveGone(t *testing.T) {
 	w.queue = append(w.queue, live)
 	if r := w.pop(); r != live {
 		t.Errorf("taken is %v, want the one that waits", r)
+	}
+}
+
+// However many new callers come meanwhile, those that have come are not kept waiting for more than a moment.
+func TestComeBackEnds(t *testing.T) {
+	w := &writer{wake: make(chan struct{}, 1), last: 1 << 22}
+	w.yield = func() { _ = w.enqueue(&request{}) } // it is not over
+	w.comeBack()
+	if n := w.waiting(); n < 2 || n >= w.last {
+		t.Errorf("%d have come, want some, and not all of %d", n, w.last)
 	}
 }
