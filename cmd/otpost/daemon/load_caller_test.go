@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The calls of the load test come from a process of its own, as a portal's do. From the daemon's they would wait for its
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 // order is what the caller is told first.
 type order struct {
 	Base, Token string
+	Dir         string // on the daemon's disk
 	Plan        loadPlan
 }
 
@@ -42,6 +45,7 @@ type codeText struct{ Phone, Code string }
 // called is what the caller tells in the end.
 type called struct {
 	Sent, Judged tally
+	Synced       tally // what the disk itself takes meanwhile
 	Acked        []acked
 	Starved      int      // verifies for which no code had come
 	Wrong        []string // answers that should not have been given
@@ -88,6 +92,11 @@ func call(in io.Reader, out io.Writer) error {
 	}()
 	var g sync.WaitGroup
 	g.Go(func() { c.arrive(c.Plan.Sends, &c.calls.Sent, clientFrom("127.0.0.2"), c.send) })
+	g.Go(func() {
+		if err := c.sync(); err != nil {
+			c.wrong("sync: %v", err)
+		}
+	})
 	g.Go(func() { c.arrive(c.Plan.Verifies, &c.calls.Judged, clientFrom("127.0.0.3"), c.verify) })
 	g.Wait()
 	c.mu.Lock()
@@ -130,6 +139,37 @@ func (c *caller) arrive(rate int, into *tally, client *http.Client, f func(clien
 	close(due)
 	callers.Wait()
 }
+
+// sync measures the disk beside the daemon: a few bytes of a file that has its blocks are written and synced, at a constant
+// rate. Latency counts from the instant at which a turn was to begin, so that a disk that stands still once for long counts
+// for as long.
+func (c *caller) sync() error {
+	f, err := os.CreateTemp(c.Dir, "sync")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(make([]byte, 4096)); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	began := time.Now()
+	for at := began; at.Sub(began) < c.Plan.Length; at = at.Add(syncEvery) {
+		<-time.After(time.Until(at))
+		if _, err := f.WriteAt(fmt.Append(nil, at.UnixNano()), 0); err != nil {
+			return err
+		}
+		if err := unix.Fdatasync(int(f.Fd())); err != nil {
+			return err
+		}
+		c.calls.Synced.note(http.StatusOK, "", time.Since(at))
+	}
+	return nil
+}
+
+const syncEvery = 20 * time.Millisecond
 
 // reply is what the caller reads of an answer.
 type reply struct {

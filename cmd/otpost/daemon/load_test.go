@@ -91,6 +91,7 @@ func (l *load) run(trouble func()) {
 	g.Wait()
 	l.t.Logf("sends:    %s", &l.calls.Sent)
 	l.t.Logf("verifies: %s; %d had no code to try", &l.calls.Judged, l.calls.Starved)
+	l.t.Logf("the disk alone: %s", &l.calls.Synced)
 	for _, wrong := range l.calls.Wrong {
 		l.t.Error(wrong)
 	}
@@ -130,7 +131,7 @@ func (l *load) startCaller() *callerProcess {
 		l.t.Fatal(err)
 	}
 	told := json.NewEncoder(c.in)
-	if err := told.Encode(order{Base: l.base, Token: l.token, Plan: l.plan}); err != nil {
+	if err := told.Encode(order{Base: l.base, Token: l.token, Dir: l.t.TempDir(), Plan: l.plan}); err != nil {
 		l.t.Fatal(err)
 	}
 	c.collected.Go(func() { l.collect(told, c.stop) })
