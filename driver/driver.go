@@ -132,8 +132,9 @@ type Status struct {
 	Sending      bool
 }
 
-// Handler takes what a modem produces. Calls come from the modem's loop in order; a call that returns an error is
-// repeated later with the same value (the message stays in the modem's memory where it can), so it must be idempotent.
+// Handler takes what a modem produces. Calls come in order; a call that returns an error is repeated later with the same
+// value (the message stays in the modem's memory where it can), so it must be idempotent. While it takes a report, a send
+// may begin and end, and a report that comes meanwhile is the next call.
 type Handler interface {
 	// Report takes a delivery report; it returns nil once that is durable.
 	Report(ctx context.Context, modem string, r Report) error

@@ -265,3 +265,94 @@ func TestUSSDHoldsUpNobody(t *testing.T) {
 		}
 	})
 }
+
+// slowly takes a while for each report, as a disk does.
+type slowly struct {
+	*recorder
+	takes time.Duration
+}
+
+func (s slowly) Report(ctx context.Context, modem string, r Report) error {
+	select {
+	case <-time.After(s.takes):
+		return s.recorder.Report(ctx, modem, r)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const reportOf7 = "0006070C91447700091032621111413021006211114130510000"
+
+// While the disk takes a report the line is free: a send goes first, and what is behind the report follows it.
+func TestSendGoesBesideAReport(t *testing.T) {
+	for _, how := range []struct{ name, urc string }{{"stored", `+CDSI: "SM",3`}, {"handed over", "+CDS: 25\r\n" + reportOf7}} {
+		t.Run(how.name, func(t *testing.T) {
+			bubble(t, func(fk *fake, c *Config) {
+				c.Handler = slowly{c.Handler.(*recorder), 3 * time.Second}
+				fk.set("+CMGR=3", "+CMGR: 0,,25\r\n"+reportOf7+"\r\n\r\nOK")
+			}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+				ready(t, m)
+				fk.urc(how.urc)
+				time.Sleep(100 * time.Millisecond)
+				began := time.Now()
+				for range 2 {
+					if r := m.Send(t.Context(), hello); r.Outcome != Accepted {
+						t.Errorf("%+v", r)
+					}
+				}
+				if took := time.Since(began); took > 2*time.Second {
+					t.Errorf("two sends took %v", took)
+				}
+				if reports, _ := h.got(); len(reports) != 0 || fk.count("+CMGD=3") != 0 {
+					t.Errorf("%d reports are taken, %d deleted, before the disk has them", len(reports), fk.count("+CMGD=3"))
+				}
+				time.Sleep(5 * time.Second)
+				if reports, _ := h.got(); len(reports) != 1 || fk.count("+CMGD=3") != fk.count("+CMGR=3") {
+					t.Errorf("%d reports, want one; %d read and %d deleted", len(reports), fk.count("+CMGR=3"), fk.count("+CMGD=3"))
+				}
+			})
+		})
+	}
+}
+
+// A send that goes first and ends the session does so, and the report is taken all the same.
+func TestSendBesideAReportEndsTheSession(t *testing.T) {
+	bubble(t, func(fk *fake, c *Config) {
+		c.Handler = slowly{c.Handler.(*recorder), 3 * time.Second}
+		fk.submit = func(int, string) any { return "" } // the line still owes that, so it is opened afresh
+	}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+		ready(t, m)
+		fk.urc("+CDS: 25\r\n" + reportOf7)
+		time.Sleep(100 * time.Millisecond)
+		if r := m.Send(t.Context(), hello); r.Outcome != Unknown || r.Code != CodeTimeout {
+			t.Errorf("%+v", r)
+		}
+		if r := m.Send(t.Context(), hello); r.Outcome != Refused || r.Code != CodeNotReady {
+			t.Errorf("%+v, into a session that is over", r)
+		}
+		time.Sleep(time.Minute)
+		reports, _ := h.got()
+		if state := m.Status().State; state != StateReady || fk.count("+CGMM") != 2 || len(reports) != 1 {
+			t.Errorf("the modem is %s in session %d, and has %d reports; want it ready in the second, and one", state, fk.count("+CGMM"), len(reports))
+		}
+	})
+}
+
+// No send goes before other news that came with a report: here, that the modem has restarted.
+func TestNoSendBeforeOtherNews(t *testing.T) {
+	bubble(t, func(fk *fake, c *Config) { c.Handler = slowly{c.Handler.(*recorder), 3 * time.Second} },
+		func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+			ready(t, m)
+			fk.urc("+CDS: 25\r\n" + reportOf7 + "\r\nRDY")
+			time.Sleep(100 * time.Millisecond)
+			if r := m.Send(t.Context(), hello); r.Outcome != Refused || r.Code != CodeNotReady {
+				t.Errorf("%+v, of a modem that has restarted", r)
+			}
+			if n := fk.count("+CMGS=*"); n != 0 {
+				t.Errorf("%d hand-overs began", n)
+			}
+			if reports, _ := h.got(); len(reports) != 1 {
+				t.Errorf("%d reports, want one", len(reports))
+			}
+		})
+}

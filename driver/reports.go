@@ -138,7 +138,7 @@ func (s *session) report(ctx context.Context, r Report) {
 	r.ICCID = s.caps.iccid
 	r.At = time.Now()
 	s.received("report")
-	if s.offer(ctx, r) == nil {
+	if s.beside(func() error { return s.offer(ctx, r) }) == nil {
 		return
 	}
 	s.m.debts = append(s.m.debts, debt{r, time.Now()})
@@ -148,8 +148,8 @@ func (s *session) report(ctx context.Context, r Report) {
 	}
 }
 
-// handlerPatience bounds how long the handler may hold up the loop, and with it a verdict that has come: what it does not
-// take in time is offered again.
+// handlerPatience bounds how long the handler may hold up the loop (but for sends, which go first, see beside), and with it a
+// verdict that has come: what it does not take in time is offered again.
 const handlerPatience = 5 * time.Second
 
 func (s *session) offer(ctx context.Context, r Report) error {

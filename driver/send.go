@@ -31,6 +31,8 @@ func (s *session) send(r sendRequest) error {
 		return nil
 	}
 	defer s.handOver(false)
+	s.between = false
+	defer func() { s.between = true }()
 	parts, err := encode(r.submit, s.caps.reports > 0)
 	if err != nil {
 		res.Class, res.Code = ClassContent, CodeBadText

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -44,6 +45,7 @@ type session struct {
 
 	ctx    context.Context // of Run; ends the wait for a verdict
 	todo   []task
+	news   []event              // that came unasked and are being dealt with
 	lazy   map[string]time.Time // when each periodic task ran last
 	caps   capabilities
 	store  storage
@@ -54,6 +56,9 @@ type session struct {
 	faults int // refusals of class modem in a row
 	ready  bool
 	began  time.Time
+
+	between bool  // the loop runs and hands nothing over: a send may begin
+	broken  error // how a send that went first ended the session
 
 	counted bool // the counters of what is lost are there, if only at zero
 
@@ -146,6 +151,8 @@ func (s *session) close() error {
 func (s *session) loop(ctx context.Context) error {
 	poll := time.NewTicker(s.m.cfg.Poll)
 	defer poll.Stop()
+	s.between = true
+	defer func() { s.between = false }()
 	for {
 		s.m.turn()
 		if err := s.step(ctx, poll.C); err != nil {
@@ -165,13 +172,13 @@ func (s *session) step(ctx context.Context, poll <-chan time.Time) error {
 		return s.send(r)
 	default:
 	}
-	if events := s.l.f.take(); len(events) > 0 {
-		return s.handle(ctx, events)
+	if s.news = s.l.f.take(); len(s.news) > 0 {
+		return s.handle(ctx)
 	}
 	if len(s.todo) > 0 {
 		t := s.todo[0]
 		s.todo = s.todo[1:]
-		return s.fatal(t.run(ctx))
+		return cmp.Or(s.fatal(t.run(ctx)), s.broken)
 	}
 	select {
 	case r := <-s.sends:
@@ -234,13 +241,34 @@ var errReinit = errors.New("modem has to be initialised again")
 var errRestarting = errors.New("modem is restarting")
 
 // handle deals with what came unasked, in order.
-func (s *session) handle(ctx context.Context, events []event) error {
-	for _, e := range events {
+func (s *session) handle(ctx context.Context) error {
+	for len(s.news) > 0 {
+		e := s.news[0]
+		s.news = s.news[1:]
 		if err := s.event(ctx, e); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.broken
+}
+
+// beside waits for f, which does not use the session, and lets sends go first meanwhile: the disk that f waits for is not to
+// hold up the line. None goes before other news that has come, such as that the modem has restarted.
+func (s *session) beside(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	for {
+		sends := s.sends
+		if !s.between || s.broken != nil || len(s.news) > 0 {
+			sends = nil
+		}
+		select {
+		case err := <-done:
+			return err
+		case r := <-sends:
+			s.broken = s.send(r)
+		}
+	}
 }
 
 func (s *session) event(ctx context.Context, e event) error {
