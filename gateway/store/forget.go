@@ -71,10 +71,7 @@ func (b *Badger) tryForgetTables() error {
 		return err
 	}
 	before := tableIDs(b.db)
-	txn := b.db.NewTransactionAt(0, false)
-	defer txn.Discard()
-	holder := txn.NewIterator(badger.IteratorOptions{})
-	defer holder.Close()
+	defer b.holdTables()()
 	after := tableIDs(b.db)
 	return forgetPages("/proc/self/maps", func(path string) int {
 		id, ok := table.ParseFileID(path)
@@ -86,6 +83,16 @@ func (b *Badger) tryForgetTables() error {
 		}
 		return unix.MADV_PAGEOUT
 	})
+}
+
+// holdTables has the engine keep the tables that it has, until the function is called that it returns.
+func (b *Badger) holdTables() (release func()) {
+	r := b.newReader()
+	it := r.txn.NewIterator(badger.IteratorOptions{})
+	return func() {
+		it.Close()
+		r.close()
+	}
 }
 
 // allocators returns the pool where the engine keeps the buffers that its tables are made in, for the next ones; nil if it has

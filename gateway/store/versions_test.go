@@ -1,34 +1,47 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
 )
 
-// What is looked at outlives merges; what is not is dropped by them.
-func TestViewOutlivesMerges(t *testing.T) {
-	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
-	set := func(value string) {
-		mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/looked-at", []byte(value), never) })
-		for i := range 12 { // so much that it becomes a table
+// grow sets a record, and others until that is in a table.
+func grow(t *testing.T, b *Badger, value string) {
+	t.Helper()
+	mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/looked-at", []byte(value), never) })
+	for i := range 12 {
+		mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/other/%02d", i), noise(memTable/10), never) })
+	}
+}
+
+// mergeAll merges all tables that there are.
+func mergeAll(t *testing.T, b *Badger) {
+	t.Helper()
+	for b.db.Levels()[0].NumTables == len(b.db.Tables()) { // nothing was merged yet, and one level alone is not
+		for i := range 12 {
 			mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/other/%02d", i), noise(memTable/10), never) })
 		}
 	}
-	merge := func() { // all that is there
-		for b.db.Levels()[0].NumTables == len(b.db.Tables()) { // nothing was merged yet, and one level alone is not
-			set("filler")
-		}
-		if err := b.db.Flatten(1); err != nil {
-			t.Fatal(err)
-		}
+	if err := b.db.Flatten(1); err != nil {
+		t.Fatal(err)
 	}
-	set("first")
+}
+
+// What is looked at outlives merges; what is not is dropped by them.
+func TestViewOutlivesMerges(t *testing.T) {
+	dir, ring := t.TempDir(), newRing(t)
+	b := mustOpen(t, BadgerConfig{Dir: dir, Keys: ring, unsynced: true})
+	grow(t, b, "first")
 	old := b.newReader()
-	set("second")
-	merge()
+	for i := range 10 {
+		grow(t, b, fmt.Sprint("later ", i))
+	}
+	mergeAll(t, b)
 	if rec, err := old.get("t/looked-at"); err != nil || string(rec.value) != "first" {
 		t.Errorf("the view has %q, %v; want what was there when it began", rec.value, err)
 	}
@@ -36,11 +49,33 @@ func TestViewOutlivesMerges(t *testing.T) {
 		t.Errorf("%d versions are left though a view needs the oldest: the test is too small", n)
 	}
 	old.close()
-	set("last")
-	set("last")
-	merge()
+	grow(t, b, "last")
+	grow(t, b, "last")
+	mergeAll(t, b)
 	if n := versionsOf(t, b, "t/looked-at"); n > 3 {
 		t.Errorf("%d versions are left that nobody looks at", n)
+	}
+}
+
+// What was deleted stays so over a kill, also while the tables, and with them the engine's logs, are held.
+func TestDeletedWhileTablesAreHeld(t *testing.T) {
+	dir, ring := t.TempDir(), newRing(t)
+	b := mustOpen(t, BadgerConfig{Dir: dir, Keys: ring, unsynced: true})
+	mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/deleted", []byte("once there"), never) })
+	release := b.holdTables()
+	defer release()
+	grow(t, b, "x")
+	mustUpdate(t, b, func(tx Txn) error { return tx.Delete("t/deleted") })
+	grow(t, b, "y")
+	mergeAll(t, b)
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	c := mustOpen(t, BadgerConfig{Dir: killed, Keys: ring, unsynced: true})
+	err := c.View(t.Context(), func(tx Txn) error { _, err := tx.Get("t/deleted"); return err })
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("what was deleted is back: %v", err)
 	}
 }
 
@@ -87,4 +122,7 @@ func TestOldestViewed(t *testing.T) {
 	commit()
 	v.end(c)
 	expect(first + 3)
+	if len(v.viewed) != 0 {
+		t.Errorf("%v are looked at, want none", v.viewed)
+	}
 }

@@ -202,7 +202,8 @@ func (w *writer) await() bool {
 }
 
 // comeBack lets the callers just answered by a batch of several come back, for as long as they do and are not late: otherwise
-// the first of them would sync alone and the others wait for that. Where processors are short, others come in their place.
+// the first of them would sync alone and the others wait for that. Where processors are short, others come in their place, and
+// each look takes as long as whatever else can run.
 func (w *writer) comeBack() {
 	for n, began := -1, time.Now(); w.last > 1 && n < w.waiting() && n < w.last && time.Since(began) < patience; {
 		n = w.waiting()
