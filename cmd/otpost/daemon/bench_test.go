@@ -27,7 +27,7 @@ func BenchmarkEnableVerify(b *testing.B) {
 	in := start(b, b.TempDir(), noLimits)
 	in.awaitModem()
 	for i := 0; b.Loop(); i++ {
-		in.enable(fmt.Sprint("bench-", i), fmt.Sprintf("+4477009%05d", i%100000), "739154")
+		in.enable(fmt.Sprint("bench-", i), fmt.Sprintf("+4477001%05d", i%100000), "739154") // not that of awaitModem
 	}
 }
 
