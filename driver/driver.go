@@ -133,8 +133,8 @@ type Status struct {
 }
 
 // Handler takes what a modem produces. Calls come in order; a call that returns an error is repeated later with the same
-// value (the message stays in the modem's memory where it can), so it must be idempotent. While it takes a report, a send
-// may begin and end, and a report that comes meanwhile is the next call.
+// value (the message stays in the modem's memory where it can), so it must be idempotent. While it takes a report a send may
+// begin and end, and the call for what comes during that send may overlap.
 type Handler interface {
 	// Report takes a delivery report; it returns nil once that is durable.
 	Report(ctx context.Context, modem string, r Report) error

@@ -372,6 +372,22 @@ func (f *filter) takePDUs() []event {
 	return pdus
 }
 
+// aboutModem tells whether there is an event that is not about a text or a report.
+func (f *filter) aboutModem() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.events, func(e event) bool { return e.kind != evPDU && e.kind != evStored && e.kind != evStoredReport })
+}
+
+// remind says again that there are events, if there are.
+func (f *filter) remind() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.events) > 0 {
+		f.wake()
+	}
+}
+
 // quietFor says how long the modem has been silent.
 func (f *filter) quietFor() time.Duration {
 	f.mu.Lock()

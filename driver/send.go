@@ -31,8 +31,6 @@ func (s *session) send(r sendRequest) error {
 		return nil
 	}
 	defer s.handOver(false)
-	s.between = false
-	defer func() { s.between = true }()
 	parts, err := encode(r.submit, s.caps.reports > 0)
 	if err != nil {
 		res.Class, res.Code = ClassContent, CodeBadText
@@ -42,7 +40,7 @@ func (s *session) send(r sendRequest) error {
 		return nil
 	}
 	s.m.sending(true)
-	res, err = s.hand(r.ctx, parts, r.submit)
+	s.alone(func() { res, err = s.hand(r.ctx, parts, r.submit) })
 	if err != nil { // known before the verdict is, so that nobody sends into a session that is over
 		s.m.serve(nil)
 		s.m.change(func(st *Status) { st.State, st.LastError, st.Sending = stateAfter(err), reason(err), false })

@@ -138,7 +138,11 @@ func (s *session) hangUpNow() { _ = s.l.port.Close() }
 func (s *session) end() {
 	s.m.serve(nil)
 	close(s.over)
-	s.ctx = context.WithoutCancel(s.ctx)
+	for _, e := range s.news { // behind what ended it
+		if e.kind == evPDU {
+			s.take(s.ctx, e)
+		}
+	}
 	s.takeArrivals()
 }
 
@@ -155,7 +159,7 @@ func (s *session) loop(ctx context.Context) error {
 	defer func() { s.between = false }()
 	for {
 		s.m.turn()
-		if err := s.step(ctx, poll.C); err != nil {
+		if err := cmp.Or(s.step(ctx, poll.C), s.broken); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -165,12 +169,15 @@ func (s *session) loop(ctx context.Context) error {
 	}
 }
 
-// step does one thing: a send if there is one, else a command of housekeeping, else it waits for either.
+// step does one thing: news of the modem itself, else a send if there is one, else a command of housekeeping, else it waits
+// for any of them.
 func (s *session) step(ctx context.Context, poll <-chan time.Time) error {
-	select {
-	case r := <-s.sends:
-		return s.send(r)
-	default:
+	if !s.l.f.aboutModem() {
+		select {
+		case r := <-s.sends:
+			return s.send(r)
+		default:
+		}
 	}
 	if s.news = s.l.f.take(); len(s.news) > 0 {
 		return s.handle(ctx)
@@ -178,7 +185,7 @@ func (s *session) step(ctx context.Context, poll <-chan time.Time) error {
 	if len(s.todo) > 0 {
 		t := s.todo[0]
 		s.todo = s.todo[1:]
-		return cmp.Or(s.fatal(t.run(ctx)), s.broken)
+		return s.fatal(t.run(ctx))
 	}
 	select {
 	case r := <-s.sends:
@@ -204,8 +211,9 @@ func (s *session) takeArrivals() {
 	}
 }
 
+// take hands on what stands nowhere else, and so also when the daemon is to stop.
 func (s *session) take(ctx context.Context, e event) {
-	s.arrived(ctx, e.pdu)
+	s.arrived(context.WithoutCancel(ctx), e.pdu)
 	if s.caps.acks {
 		s.first(task{"acknowledge", s.acknowledge})
 	}
@@ -249,26 +257,43 @@ func (s *session) handle(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.broken
+	return nil
 }
 
 // beside waits for f, which does not use the session, and lets sends go first meanwhile: the disk that f waits for is not to
-// hold up the line. None goes before other news that has come, such as that the modem has restarted.
+// hold up the line. None goes before news of the modem itself, such as that it has restarted, nor before what came with that
+// which f is about.
 func (s *session) beside(f func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- f() }()
+	go func() {
+		err := errKept
+		defer func() { done <- err }() // also if f ends the goroutine
+		err = f()
+	}()
 	for {
-		sends := s.sends
-		if !s.between || s.broken != nil || len(s.news) > 0 {
+		sends, news := s.sends, s.l.f.notify
+		switch {
+		case !s.between || s.broken != nil:
+			sends, news = nil, nil
+		case len(s.news) > 0 || s.l.f.aboutModem():
 			sends = nil
 		}
 		select {
 		case err := <-done:
 			return err
+		case <-news:
 		case r := <-sends:
+			s.l.f.remind() // of what was looked at here
 			s.broken = s.send(r)
 		}
 	}
+}
+
+// alone runs f without a send in between.
+func (s *session) alone(f func()) {
+	defer func(was bool) { s.between = was }(s.between)
+	s.between = false
+	f()
 }
 
 func (s *session) event(ctx context.Context, e event) error {

@@ -151,6 +151,12 @@ func (s *session) list(ctx context.Context, mem string) error {
 		s.m.unlisted = time.Now().Add(listingRest)
 		return err
 	}
+	s.alone(func() { s.listed(ctx, mem, info) }) // or as many sends as there are reports would go before news of the modem
+	return err
+}
+
+// listed takes what +CMGL has listed.
+func (s *session) listed(ctx context.Context, mem string, info []string) {
 	index := -1
 	for _, l := range info {
 		if m := listLine.FindStringSubmatch(l); m != nil {
@@ -162,7 +168,6 @@ func (s *session) list(ctx context.Context, mem string) error {
 			index = -1
 		}
 	}
-	return err
 }
 
 // listSlots queues a look at each slot.

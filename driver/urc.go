@@ -54,6 +54,10 @@ func (f *filter) push(e event) {
 		f.dropped++
 	}
 	f.events = append(f.events, e)
+	f.wake()
+}
+
+func (f *filter) wake() {
 	select {
 	case f.notify <- struct{}{}:
 	default:
