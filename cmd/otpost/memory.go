@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	memoryBudget = 48 << 20    // what Go's memory stays within as long as there is room in it
-	memoryRoom   = 22 << 20    // between what is live and the limit
-	memoryMost   = 62 << 20    // the limit up to which there is so much room; beyond, it shrinks to a quarter of what is live
+	memoryBudget = 46 << 20    // what Go's memory stays within as long as there is room in it
+	memoryRoom   = 19 << 20    // between what is live and the limit
+	memoryMost   = 57 << 20    // the limit up to which there is so much room; beyond, it shrinks to a quarter of what is live
 	memoryEvery  = time.Second // how often the limit follows what is live
 )
 
