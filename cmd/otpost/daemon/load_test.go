@@ -28,19 +28,22 @@ func TestLoadWithFaults(t *testing.T) {
 		return
 	}
 	full := loadPlan{Modems: 16, Accounts: 1500, Sends: 500, Verifies: 1000, Length: min(time.Minute, time.Duration(*soak)*3*time.Second)}
-	measure := func(name string, trouble func(*load)) (p99 time.Duration) {
+	measure := func(name string, trouble func(*load)) (p99, disk time.Duration) {
 		t.Run(name, func(t *testing.T) {
 			l := newLoad(t, full)
 			l.run(func() { trouble(l) })
 			l.account()
-			p99 = l.calls.Judged.percentile(99)
+			p99, disk = l.calls.Judged.percentile(99), l.calls.Synced.percentile(99)
 		})
-		return p99
+		return p99, disk
 	}
-	q, f := measure("without faults", func(*load) {}), measure("with faults", (*load).calamity)
-	t.Logf("verify p99 %v without faults, %v with", q, f)
-	if f > max(50*time.Millisecond, 5*q) {
-		t.Errorf("with faults a verify takes %v at p99, want at most 50 ms, or 5 times the %v that this machine needs without", f, q)
+	q, _ := measure("without faults", func(*load) {})
+	f, disk := measure("with faults", (*load).calamity)
+	t.Logf("verify p99 %v without faults, %v with; a sync beside that %v", q, f, disk)
+	// A verify waits for two commits, and behind a disk that stood still for those that came meanwhile.
+	if f > max(50*time.Millisecond, 5*q)+3*disk {
+		t.Errorf("with faults a verify takes %v at p99, want at most 50 ms, or 5 times the %v that this machine needs without, "+
+			"and what its own disk takes, 3 times %v", f, q, disk)
 	}
 }
 
