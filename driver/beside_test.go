@@ -25,36 +25,47 @@ func (s slowly) Report(ctx context.Context, modem string, r Report) error {
 
 const reportOf7 = "0006070C91447700091032621111413021006211114130510000"
 
-// While the disk takes a report the line is free: a send goes first, and what is behind the report follows it.
-func TestSendGoesBesideAReport(t *testing.T) {
-	for _, how := range []struct{ name, urc string }{{"stored", `+CDSI: "SM",3`}, {"handed over", "+CDS: 25\r\n" + reportOf7}} {
-		t.Run(how.name, func(t *testing.T) {
+const handedOver = "+CDS: 25\r\n" + reportOf7
+
+// whileTaken runs f while the disk takes a report, once of one that the modem keeps and once of one that it has handed over.
+func whileTaken(t *testing.T, change func(*fake), f func(t *testing.T, m *Modem, fk *fake, h *recorder)) {
+	t.Helper()
+	for name, urc := range map[string]string{"stored": `+CDSI: "SM",3`, "handed over": handedOver} {
+		t.Run(name, func(t *testing.T) {
 			bubble(t, func(fk *fake, c *Config) {
 				c.Handler = slowly{c.Handler.(*recorder), 3 * time.Second}
 				fk.set("+CMGR=3", "+CMGR: 0,,25\r\n"+reportOf7+"\r\n\r\nOK")
+				change(fk)
 			}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
 				ready(t, m)
-				fk.urc(how.urc)
+				fk.urc(urc)
 				time.Sleep(100 * time.Millisecond)
-				began := time.Now()
-				for range 2 {
-					if r := m.Send(t.Context(), hello); r.Outcome != Accepted {
-						t.Errorf("%+v", r)
-					}
-				}
-				if took := time.Since(began); took > 2*time.Second {
-					t.Errorf("two sends took %v", took)
-				}
-				if reports, _ := h.got(); len(reports) != 0 || fk.count("+CMGD=3") != 0 {
-					t.Errorf("%d reports are taken, %d deleted, before the disk has them", len(reports), fk.count("+CMGD=3"))
-				}
-				time.Sleep(5 * time.Second)
-				if reports, _ := h.got(); len(reports) != 1 || fk.count("+CMGD=3") != fk.count("+CMGR=3") {
-					t.Errorf("%d reports, want one; %d read and %d deleted", len(reports), fk.count("+CMGR=3"), fk.count("+CMGD=3"))
-				}
+				f(t, m, fk, h)
 			})
 		})
 	}
+}
+
+// While the disk takes a report the line is free: a send goes first, and what is behind the report follows it.
+func TestSendGoesBesideAReport(t *testing.T) {
+	whileTaken(t, func(*fake) {}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+		began := time.Now()
+		for range 2 {
+			if r := m.Send(t.Context(), hello); r.Outcome != Accepted {
+				t.Errorf("%+v", r)
+			}
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("two sends took %v", took)
+		}
+		if reports, _ := h.got(); len(reports) != 0 || fk.count("+CMGD=3") != 0 {
+			t.Errorf("%d reports are taken, %d deleted, before the disk has them", len(reports), fk.count("+CMGD=3"))
+		}
+		time.Sleep(5 * time.Second)
+		if reports, _ := h.got(); len(reports) != 1 || fk.count("+CMGD=3") != fk.count("+CMGR=3") {
+			t.Errorf("%d reports, want one; %d read and %d deleted", len(reports), fk.count("+CMGR=3"), fk.count("+CMGD=3"))
+		}
+	})
 }
 
 // A send that goes first and ends the session does so, and the report is taken all the same.
@@ -64,7 +75,7 @@ func TestSendBesideAReportEndsTheSession(t *testing.T) {
 		fk.submit = func(int, string) any { return "" } // the line still owes that, so it is opened afresh
 	}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
 		ready(t, m)
-		fk.urc("+CDS: 25\r\n" + reportOf7)
+		fk.urc(handedOver)
 		time.Sleep(100 * time.Millisecond)
 		if r := m.Send(t.Context(), hello); r.Outcome != Unknown || r.Code != CodeTimeout {
 			t.Errorf("%+v", r)
@@ -85,7 +96,7 @@ func TestNoSendBeforeOtherNews(t *testing.T) {
 	bubble(t, func(fk *fake, c *Config) { c.Handler = slowly{c.Handler.(*recorder), 3 * time.Second} },
 		func(t *testing.T, m *Modem, fk *fake, h *recorder) {
 			ready(t, m)
-			fk.urc("+CDS: 25\r\n" + reportOf7 + "\r\nRDY")
+			fk.urc(handedOver + "\r\nRDY")
 			time.Sleep(100 * time.Millisecond)
 			if r := m.Send(t.Context(), hello); r.Outcome != Refused || r.Code != CodeNotReady {
 				t.Errorf("%+v, of a modem that has restarted", r)
@@ -101,42 +112,33 @@ func TestNoSendBeforeOtherNews(t *testing.T) {
 
 // What a send that went first makes of the session is not passed over: here that it is to be opened afresh, with a line in step.
 func TestFaultsBesideAReport(t *testing.T) {
-	for _, how := range []struct{ name, urc string }{{"stored", `+CDSI: "SM",3`}, {"handed over", "+CDS: 25\r\n" + reportOf7}} {
-		t.Run(how.name, func(t *testing.T) {
-			bubble(t, func(fk *fake, c *Config) {
-				c.Handler = slowly{c.Handler.(*recorder), 3 * time.Second}
-				fk.set("+CMGR=3", "+CMGR: 0,,25\r\n"+reportOf7+"\r\n\r\nOK")
-				submit := fk.submit
-				fk.submit = func(n int, pdu string) any {
-					if n <= faultLimit {
-						return "\r\n+CMS ERROR: 500\r\n"
-					}
-					return submit(n, pdu)
-				}
-			}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
-				ready(t, m)
-				fk.urc(how.urc)
-				time.Sleep(100 * time.Millisecond)
-				results := make(chan Result)
-				for range faultLimit + 1 {
-					go func() { results <- m.Send(t.Context(), hello) }()
-				}
-				turnedAway := 0
-				for range faultLimit + 1 {
-					if r := <-results; r.Code == CodeNotReady {
-						turnedAway++
-					}
-				}
-				if state := m.Status().State; state != StateRecovering || turnedAway != 1 {
-					t.Errorf("the modem is %s behind %d faults, and %d are turned away", state, faultLimit, turnedAway)
-				}
-				time.Sleep(time.Minute)
-				if r := m.Send(t.Context(), hello); r.Outcome != Accepted || fk.count("+CGMM") != 2 {
-					t.Errorf("%+v in session %d, want it accepted in the second", r, fk.count("+CGMM"))
-				}
-			})
-		})
-	}
+	whileTaken(t, func(fk *fake) {
+		submit := fk.submit
+		fk.submit = func(n int, pdu string) any {
+			if n <= faultLimit {
+				return "\r\n+CMS ERROR: 500\r\n"
+			}
+			return submit(n, pdu)
+		}
+	}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+		results := make(chan Result)
+		for range faultLimit + 1 {
+			go func() { results <- m.Send(t.Context(), hello) }()
+		}
+		turnedAway := 0
+		for range faultLimit + 1 {
+			if r := <-results; r.Code == CodeNotReady {
+				turnedAway++
+			}
+		}
+		if state := m.Status().State; state != StateRecovering || turnedAway != 1 {
+			t.Errorf("the modem is %s behind %d faults, and %d are turned away", state, faultLimit, turnedAway)
+		}
+		time.Sleep(time.Minute)
+		if r := m.Send(t.Context(), hello); r.Outcome != Accepted || fk.count("+CGMM") != 2 {
+			t.Errorf("%+v in session %d, want it accepted in the second", r, fk.count("+CGMM"))
+		}
+	})
 }
 
 // No send begins within a send, whatever comes meanwhile.
@@ -148,7 +150,7 @@ func TestNoSendWithinASend(t *testing.T) {
 			if n > 1 {
 				return submit(n, pdu)
 			}
-			return []chunk{{12 * time.Second, "\r\n+CDS: 25\r\n" + reportOf7 + "\r\n"}, {5 * time.Second, submit(n, pdu).(string)}}
+			return []chunk{{12 * time.Second, "\r\n" + handedOver + "\r\n"}, {5 * time.Second, submit(n, pdu).(string)}}
 		}
 	}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
 		ready(t, m)
@@ -171,6 +173,25 @@ func TestNoSendWithinASend(t *testing.T) {
 	})
 }
 
+// A report that comes beside another is taken during the send that went before it.
+func TestReportWaitsForNoVerdict(t *testing.T) {
+	whileTaken(t, func(fk *fake) {
+		fk.submit = func(int, string) any { return []chunk{{30 * time.Second, "\r\n+CMGS: 8\r\n\r\nOK\r\n"}} }
+	}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+		fk.urc(strings.Replace(handedOver, "000607", "000608", 1))
+		time.Sleep(100 * time.Millisecond)
+		result := make(chan Result)
+		go func() { result <- m.Send(t.Context(), hello) }()
+		time.Sleep(20 * time.Second)
+		if reports, _ := h.got(); len(reports) != 2 {
+			t.Errorf("%d reports are taken while a verdict is awaited, want both", len(reports))
+		}
+		if r := <-result; r.Outcome != Accepted {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // No send follows one that ended the session.
 func TestNoSendBehindTheEnd(t *testing.T) {
 	bubble(t, func(fk *fake, c *Config) {
@@ -178,7 +199,7 @@ func TestNoSendBehindTheEnd(t *testing.T) {
 		fk.submit = func(int, string) any { return []chunk{{time.Second, "\r\nRDY\r\n"}} }
 	}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
 		ready(t, m)
-		fk.urc("+CDS: 25\r\n" + reportOf7)
+		fk.urc(handedOver)
 		time.Sleep(100 * time.Millisecond)
 		results := make(chan Result, 2)
 		for range 2 {
@@ -194,7 +215,7 @@ func TestNoSendBehindTheEnd(t *testing.T) {
 	})
 }
 
-// A restart is noticed before another send, also while reports are taken. A list of them is taken in one go.
+// A restart is noticed before another send, also while a list of reports is taken, in one go.
 func TestRestartAmongReports(t *testing.T) {
 	const reports = 20
 	list := ""
@@ -218,24 +239,24 @@ func TestRestartAmongReports(t *testing.T) {
 			t.Errorf("%+v, of a modem that has restarted, and %d hand-overs", r, fk.count("+CMGS=*"))
 		}
 	})
-	bubble(t, func(fk *fake, c *Config) { c.Handler = slowly{c.Handler.(*recorder), 4 * time.Second} },
-		func(t *testing.T, m *Modem, fk *fake, h *recorder) {
-			ready(t, m)
-			fk.urc("+CDS: 25\r\n" + reportOf7)
-			time.Sleep(10 * time.Millisecond)
-			fk.urc("RDY")
-			time.Sleep(10 * time.Millisecond)
-			if r := m.Send(t.Context(), hello); r.Code != CodeNotReady || fk.count("+CMGS=*") != 0 {
-				t.Errorf("%+v, of a modem that has restarted, and %d hand-overs", r, fk.count("+CMGS=*"))
-			}
-		})
+}
+
+// So it is while a single report is taken.
+func TestRestartBesideAReport(t *testing.T) {
+	whileTaken(t, func(*fake) {}, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
+		fk.urc("RDY")
+		time.Sleep(10 * time.Millisecond)
+		if r := m.Send(t.Context(), hello); r.Code != CodeNotReady || fk.count("+CMGS=*") != 0 {
+			t.Errorf("%+v, of a modem that has restarted, and %d hand-overs", r, fk.count("+CMGS=*"))
+		}
+	})
 }
 
 // A report that comes behind the news of a restart is taken.
 func TestReportAtTheEnd(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, m *Modem, fk *fake, h *recorder) {
 		ready(t, m)
-		fk.urc("RDY\r\n+CDS: 25\r\n" + reportOf7)
+		fk.urc("RDY\r\n" + handedOver)
 		time.Sleep(time.Second)
 		if reports, _ := h.got(); len(reports) != 1 {
 			t.Errorf("%d reports behind a restart, want one", len(reports))
@@ -249,7 +270,7 @@ func TestReportWhileStopping(t *testing.T) {
 		h := c.Handler.(*recorder)
 		c.Handler = slowly{h, 100 * time.Millisecond}
 		fk.submit = func(int, string) any {
-			return []chunk{{12 * time.Second, "\r\n+CDS: 25\r\n" + reportOf7 + "\r\n"}, {time.Second, "\r\n+CMGS: 8\r\n\r\nOK\r\n"}}
+			return []chunk{{12 * time.Second, "\r\n" + handedOver + "\r\n"}, {time.Second, "\r\n+CMGS: 8\r\n\r\nOK\r\n"}}
 		}
 		fk.t.Cleanup(func() { // behind the stop
 			if reports, _ := h.got(); len(reports) != 1 {
