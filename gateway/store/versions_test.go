@@ -10,10 +10,9 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// grow sets a record, and others until that is in a table.
-func grow(t *testing.T, b *Badger, value string) {
+// fillTable writes so much that all before it is in a table.
+func fillTable(t *testing.T, b *Badger) {
 	t.Helper()
-	mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/looked-at", []byte(value), never) })
 	for i := range 12 {
 		mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/other/%02d", i), noise(memTable/10), never) })
 	}
@@ -23,9 +22,7 @@ func grow(t *testing.T, b *Badger, value string) {
 func mergeAll(t *testing.T, b *Badger) {
 	t.Helper()
 	for b.db.Levels()[0].NumTables == len(b.db.Tables()) { // nothing was merged yet, and one level alone is not
-		for i := range 12 {
-			mustUpdate(t, b, func(tx Txn) error { return tx.Set(fmt.Sprintf("t/other/%02d", i), noise(memTable/10), never) })
-		}
+		fillTable(t, b)
 	}
 	if err := b.db.Flatten(1); err != nil {
 		t.Fatal(err)
@@ -34,12 +31,15 @@ func mergeAll(t *testing.T, b *Badger) {
 
 // What is looked at outlives merges; what is not is dropped by them.
 func TestViewOutlivesMerges(t *testing.T) {
-	dir, ring := t.TempDir(), newRing(t)
-	b := mustOpen(t, BadgerConfig{Dir: dir, Keys: ring, unsynced: true})
-	grow(t, b, "first")
+	b := mustOpen(t, BadgerConfig{Dir: t.TempDir(), Keys: newRing(t), unsynced: true})
+	set := func(value string) {
+		mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/looked-at", []byte(value), never) })
+		fillTable(t, b)
+	}
+	set("first")
 	old := b.newReader()
 	for i := range 10 {
-		grow(t, b, fmt.Sprint("later ", i))
+		set(fmt.Sprint("later ", i))
 	}
 	mergeAll(t, b)
 	if rec, err := old.get("t/looked-at"); err != nil || string(rec.value) != "first" {
@@ -49,8 +49,8 @@ func TestViewOutlivesMerges(t *testing.T) {
 		t.Errorf("%d versions are left though a view needs the oldest: the test is too small", n)
 	}
 	old.close()
-	grow(t, b, "last")
-	grow(t, b, "last")
+	set("last")
+	set("last")
 	mergeAll(t, b)
 	if n := versionsOf(t, b, "t/looked-at"); n > 3 {
 		t.Errorf("%d versions are left that nobody looks at", n)
@@ -64,9 +64,9 @@ func TestDeletedWhileTablesAreHeld(t *testing.T) {
 	mustUpdate(t, b, func(tx Txn) error { return tx.Set("t/deleted", []byte("once there"), never) })
 	release := b.holdTables()
 	defer release()
-	grow(t, b, "x")
+	fillTable(t, b)
 	mustUpdate(t, b, func(tx Txn) error { return tx.Delete("t/deleted") })
-	grow(t, b, "y")
+	fillTable(t, b)
 	mergeAll(t, b)
 	killed := t.TempDir()
 	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
@@ -110,17 +110,17 @@ func TestOldestViewed(t *testing.T) {
 			t.Errorf("the oldest version looked at is %d, want %d", got-first, want-first)
 		}
 	}
-	a, b1 := v.view(), v.view()
+	one, other := v.view(), v.view()
 	commit()
-	c := v.view()
+	later := v.view()
 	commit()
 	expect(first)
-	v.end(a)
+	v.end(one)
 	expect(first)
-	v.end(b1)
+	v.end(other)
 	expect(first + 1)
 	commit()
-	v.end(c)
+	v.end(later)
 	expect(first + 3)
 	if len(v.viewed) != 0 {
 		t.Errorf("%v are looked at, want none", v.viewed)
