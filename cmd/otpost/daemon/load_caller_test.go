@@ -92,12 +92,12 @@ func call(in io.Reader, out io.Writer) error {
 	}()
 	var g sync.WaitGroup
 	g.Go(func() { c.arrive(c.Plan.Sends, &c.calls.Sent, clientFrom("127.0.0.2"), c.send) })
+	g.Go(func() { c.arrive(c.Plan.Verifies, &c.calls.Judged, clientFrom("127.0.0.3"), c.verify) })
 	g.Go(func() {
 		if err := c.sync(); err != nil {
 			c.wrong("sync: %v", err)
 		}
 	})
-	g.Go(func() { c.arrive(c.Plan.Verifies, &c.calls.Judged, clientFrom("127.0.0.3"), c.verify) })
 	g.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,6 +140,8 @@ func (c *caller) arrive(rate int, into *tally, client *http.Client, f func(clien
 	callers.Wait()
 }
 
+const syncEvery = 20 * time.Millisecond
+
 // sync measures the disk beside the daemon: a few bytes of a file that has its blocks are written and synced, at a constant
 // rate. Latency counts from the instant at which a turn was to begin, so that a disk that stands still once for long counts
 // for as long.
@@ -168,8 +170,6 @@ func (c *caller) sync() error {
 	}
 	return nil
 }
-
-const syncEvery = 20 * time.Millisecond
 
 // reply is what the caller reads of an answer.
 type reply struct {

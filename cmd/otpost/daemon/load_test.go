@@ -18,7 +18,7 @@ import (
 // portal's webhook endpoint is down and the disk takes its time. Nothing but an honest 503 or 507 is answered beside what was
 // asked for, and in the end what was acknowledged, what the ledger says and what the phones got agree. With -soak=2 and more it
 // is the rate of the promise, 16 modems, 500 sends and 1,000 verifies a second, once without faults and once with, for 3 s
-// times the flag: -soak=20 is the minute.
+// times the flag: -soak=20 is the minute. What the disk alone takes meanwhile is measured, too.
 func TestLoadWithFaults(t *testing.T) {
 	if *soak < 2 {
 		t.Parallel()
@@ -38,14 +38,21 @@ func TestLoadWithFaults(t *testing.T) {
 		return p99, disk
 	}
 	q, _ := measure("without faults", func(*load) {})
-	f, disk := measure("with faults", (*load).calamity)
-	t.Logf("verify p99 %v without faults, %v with; a sync beside that %v", q, f, disk)
-	// A verify waits for two commits, and behind a disk that stood still for those that came meanwhile.
-	if f > max(50*time.Millisecond, 5*q)+3*disk {
-		t.Errorf("with faults a verify takes %v at p99, want at most 50 ms, or 5 times the %v that this machine needs without, "+
-			"and what its own disk takes, 3 times %v", f, q, disk)
+	for try := 1; ; try++ {
+		f, disk := measure("with faults", (*load).calamity)
+		t.Logf("verify p99 %v without faults, %v with; a sync of the disk alone %v", q, f, disk)
+		if f <= max(50*time.Millisecond, 5*q) {
+			return
+		}
+		if disk < slowSync || try == loadTries {
+			t.Fatalf("with faults a verify takes %v at p99, want at most 50 ms, or 5 times the %v that this machine needs without", f, q)
+		}
 	}
 }
+
+// loadTries is how often the load is measured where the machine's own disk, which stood still meanwhile, is slower than the one
+// that the test plays.
+const loadTries = 3
 
 // loadPlan is how much of what arrives.
 type loadPlan struct {
